@@ -1,0 +1,179 @@
+//! The engine as a backend of apalis: a worker polls it for deliveries, and its layer settles what the handler says.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use apalis_core::backend::finalize::Ephemeral;
+use apalis_core::backend::{Backend, BackendConfig};
+use apalis_core::error::BoxDynError;
+use apalis_core::task::Task;
+use apalis_core::worker::context::WorkerContext;
+use futures_util::future::BoxFuture;
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::task::JoinHandle;
+use tower_layer::Layer;
+use tower_service::Service;
+use tracing::warn;
+use uuid::Uuid;
+
+use crate::claimer::{Buffer, Claimer};
+use crate::delivery::{Delivery, InHand, Verdict};
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::keys::Keys;
+use crate::process::ProcessId;
+use crate::settler::{Settlement, Settler};
+
+/// A handler that gives an error instead of a verdict is tried again after this time.
+const ERROR_DELAY: Duration = Duration::from_secs(10);
+
+/// One queue, as a source of deliveries for an apalis worker.
+pub struct RedisBackend {
+    concurrency: usize,
+    queue: Arc<ServedQueue>,
+    claimer: Option<JoinHandle<()>>,
+    closing: Option<apalis_core::backend::future::BoxSyncFuture<()>>,
+}
+
+/// What the parts that serve one queue share.
+pub(crate) struct ServedQueue {
+    pub(crate) engine: Engine,
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) process: ProcessId,
+    pub(crate) in_hand: InHand,
+    pub(crate) settler: Settler,
+    pub(crate) buffer: Arc<Buffer>,
+    pub(crate) bell: Arc<Notify>,
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+impl RedisBackend {
+    pub(crate) fn new(queue: Arc<ServedQueue>, concurrency: usize) -> Self {
+        Self { concurrency, queue, claimer: None, closing: None }
+    }
+
+    fn start_claimer(&mut self) {
+        let queue = &self.queue;
+        let claimer = Claimer {
+            engine: queue.engine.clone(),
+            keys: Arc::clone(&queue.keys),
+            process: queue.process,
+            places: Arc::new(Semaphore::new(self.concurrency)),
+            buffer: Arc::clone(&queue.buffer),
+            in_hand: queue.in_hand.clone(),
+            settler: queue.settler.clone(),
+            bell: Arc::clone(&queue.bell),
+            stop: queue.stop.clone(),
+        };
+        self.claimer = Some(tokio::spawn(claimer.run()));
+    }
+}
+
+impl std::fmt::Debug for RedisBackend {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("RedisBackend").field("queue", &self.queue.keys.queue).finish_non_exhaustive()
+    }
+}
+
+impl Backend for RedisBackend {
+    type Task = Task<Delivery>;
+    type Error = Error;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>, _worker: &WorkerContext) -> Poll<Result<(), Error>> {
+        if self.claimer.is_none() {
+            self.start_claimer();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>, _worker: &WorkerContext) -> Poll<Option<Result<Self::Task, Error>>> {
+        self.queue.buffer.poll(cx).map(|delivery| Some(Ok(Task::new(delivery))))
+    }
+
+    fn poll_close(&mut self, cx: &mut Context<'_>, _worker: &WorkerContext) -> Poll<Result<(), Error>> {
+        let (claimer, settler) = (&mut self.claimer, &self.queue.settler);
+        let closing = self.closing.get_or_insert_with(|| {
+            let (claimer, settler) = (claimer.take(), settler.clone());
+            let close: BoxFuture<'static, ()> = Box::pin(async move {
+                if let Some(claimer) = claimer {
+                    // It ends by itself once the process stops claiming.
+                    let _ = claimer.await;
+                }
+                settler.flush().await;
+            });
+            close.into()
+        });
+        closing.poll_unpin(cx).map(Ok)
+    }
+}
+
+impl BackendConfig for RedisBackend {
+    type Args = Delivery;
+    type Id = Uuid;
+    type Kind = Ephemeral;
+    type Config = usize;
+    type Layer = SettleLayer;
+
+    fn config(&self) -> &usize {
+        &self.concurrency
+    }
+
+    fn middleware(&mut self, _worker: &mut WorkerContext) -> SettleLayer {
+        SettleLayer(self.queue.settler.clone())
+    }
+}
+
+/// Settles each delivery as its handler says.
+#[derive(Clone, Debug)]
+pub struct SettleLayer(Settler);
+
+/// See [`SettleLayer`].
+#[derive(Clone, Debug)]
+pub struct Settle<S> {
+    handler: S,
+    settler: Settler,
+}
+
+impl<S> Layer<S> for SettleLayer {
+    type Service = Settle<S>;
+
+    fn layer(&self, handler: S) -> Settle<S> {
+        Settle { handler, settler: self.0.clone() }
+    }
+}
+
+impl<S> Service<Task<Delivery>> for Settle<S>
+where
+    S: Service<Task<Delivery>, Response = Verdict>,
+    S::Error: Into<BoxDynError>,
+    S::Future: Send + 'static,
+{
+    type Response = ();
+    type Error = BoxDynError;
+    type Future = Pin<Box<dyn Future<Output = Result<(), BoxDynError>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxDynError>> {
+        self.handler.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, mut task: Task<Delivery>) -> Self::Future {
+        let (id, lease) = (task.args.id, task.args.lease.clone());
+        // Held until the handler has ended, whatever it does with the delivery.
+        let place = task.args.place.take();
+        let settler = self.settler.clone();
+        let handled = self.handler.call(task);
+        Box::pin(async move {
+            let verdict = handled.await.unwrap_or_else(|error| {
+                let error: BoxDynError = error.into();
+                warn!(%error, job = %id, "the handler failed without a verdict");
+                Verdict::Retry(ERROR_DELAY)
+            });
+            settler.settle(Settlement { id, lease, verdict });
+            drop(place);
+            Ok(())
+        })
+    }
+}

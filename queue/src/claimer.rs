@@ -1,0 +1,256 @@
+//! Claiming: as many jobs in one round trip as there are free places, then sleep until a push, the next due time, a free
+//! place, or the poll.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::task::AtomicWaker;
+use redis::Value;
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::Instant;
+use tracing::{debug, warn};
+use uuid::Uuid;
+
+use crate::delivery::{Delivery, InHand, Lease, Marks, Verdict};
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::keys::Keys;
+use crate::process::ProcessId;
+use crate::scripts;
+use crate::settler::{Settlement, Settler};
+
+/// So many jobs are claimed in one call at the most.
+const BATCH: usize = 200;
+/// So many due jobs are promoted in one call at the most.
+const PROMOTIONS: usize = 200;
+/// An idle claimer looks this often, in case a wake-up was lost.
+const POLL_EVERY: Duration = Duration::from_secs(2);
+/// After a claim whose answer was lost, leases that nobody knows of are looked for during this time.
+const SUSPICION: Duration = Duration::from_secs(15);
+const FIRST_PAUSE: Duration = Duration::from_millis(50);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
+const AUDIT_PAGE: usize = 500;
+
+/// Claimed jobs on their way to the worker.
+#[derive(Debug, Default)]
+pub(crate) struct Buffer {
+    deliveries: Mutex<VecDeque<Delivery>>,
+    waker: AtomicWaker,
+}
+
+impl Buffer {
+    fn push(&self, delivery: Delivery) {
+        self.lock().push_back(delivery);
+        self.waker.wake();
+    }
+
+    pub(crate) fn poll(&self, cx: &Context<'_>) -> Poll<Delivery> {
+        self.waker.register(cx.waker());
+        self.lock().pop_front().map_or(Poll::Pending, Poll::Ready)
+    }
+
+    fn take_all(&self) -> VecDeque<Delivery> {
+        std::mem::take(&mut *self.lock())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Delivery>> {
+        self.deliveries.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Claims the jobs of one queue for this process.
+pub(crate) struct Claimer {
+    pub(crate) engine: Engine,
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) process: ProcessId,
+    pub(crate) places: Arc<Semaphore>,
+    pub(crate) buffer: Arc<Buffer>,
+    pub(crate) in_hand: InHand,
+    pub(crate) settler: Settler,
+    pub(crate) bell: Arc<Notify>,
+    pub(crate) stop: watch::Receiver<bool>,
+}
+
+/// What a claim found.
+struct Claimed {
+    now: i64,
+    next_due: Option<i64>,
+    promoted: usize,
+    jobs: Vec<ClaimedJob>,
+}
+
+struct ClaimedJob {
+    id: Uuid,
+    lease: Lease,
+    marks: Marks,
+    payload: Bytes,
+}
+
+impl Claimer {
+    /// Claims until it is told to stop, then gives back what the worker has not taken.
+    pub(crate) async fn run(mut self) {
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            _ = stop.wait_for(|stop| *stop) => {}
+            () = self.claim_for_ever() => {}
+        }
+        for delivery in self.buffer.take_all() {
+            let Delivery { id, lease, .. } = delivery;
+            self.settler.settle(Settlement { id, lease, verdict: Verdict::Release });
+        }
+    }
+
+    async fn claim_for_ever(&mut self) {
+        let mut suspicious_until = None;
+        let mut pause = FIRST_PAUSE;
+        loop {
+            let places = self.free_places().await;
+            let wanted = places.len();
+            match self.claim(wanted).await {
+                Ok(claimed) => {
+                    pause = FIRST_PAUSE;
+                    let wait = wait_after(&claimed, wanted);
+                    self.deliver(claimed.jobs, places);
+                    if suspicious_until.is_some_and(|until| Instant::now() < until) {
+                        self.audit().await;
+                    }
+                    if let Some(wait) = wait {
+                        self.sleep(wait).await;
+                    }
+                }
+                Err(error) => {
+                    warn!(%error, queue = &*self.keys.queue, "nothing claimed");
+                    drop(places);
+                    suspicious_until = Some(Instant::now() + SUSPICION);
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                }
+            }
+        }
+    }
+
+    /// Waits for a free place and takes all there are, up to a batch.
+    async fn free_places(&self) -> Vec<OwnedSemaphorePermit> {
+        let first = Arc::clone(&self.places).acquire_owned().await;
+        let mut places = vec![first.expect("the semaphore is never closed")];
+        while places.len() < BATCH
+            && let Ok(place) = Arc::clone(&self.places).try_acquire_owned()
+        {
+            places.push(place);
+        }
+        places
+    }
+
+    async fn claim(&self, wanted: usize) -> Result<Claimed, Error> {
+        let keys = &self.keys;
+        let [critical, high, normal, low] = &keys.ready;
+        let mut claim = scripts::CLAIM.keys([
+            &*keys.jobs,
+            critical,
+            high,
+            normal,
+            low,
+            &keys.scheduled,
+            &keys.cancelled,
+            &keys.leases,
+            &keys.marks,
+            &keys.state,
+            &keys.processes,
+        ]);
+        claim.arg(self.process.as_str()).arg(wanted).arg(PROMOTIONS);
+        let answer: Value = scripts::call(&claim, &mut self.engine.connection.clone()).await?;
+        read(answer).ok_or(Error::Answer { script: scripts::CLAIM.name })
+    }
+
+    fn deliver(&self, jobs: Vec<ClaimedJob>, places: Vec<OwnedSemaphorePermit>) {
+        for (job, place) in jobs.into_iter().zip(places) {
+            self.in_hand.insert(job.id, job.lease.clone());
+            let ClaimedJob { id, lease, marks, payload } = job;
+            self.buffer.push(Delivery { id, payload, marks, lease, place: Some(place) });
+        }
+    }
+
+    async fn sleep(&self, wait: Duration) {
+        // A timer that has run out and a bell that has rung are the same: time to look.
+        let _ = tokio::time::timeout(wait, self.bell.notified()).await;
+    }
+
+    /// Releases leases of this process that it does not know of, because the answer to a claim was lost. Since only this
+    /// task claims for the queue, no claim is under way meanwhile.
+    async fn audit(&self) {
+        match self.unknown_leases().await {
+            Ok(unknown) if unknown.is_empty() => {}
+            Ok(unknown) => {
+                warn!(queue = &*self.keys.queue, jobs = unknown.len(), "released jobs whose claim was never answered");
+                for (id, lease) in unknown {
+                    self.settler.settle(Settlement { id, lease, verdict: Verdict::Release });
+                }
+            }
+            Err(error) => debug!(%error, queue = &*self.keys.queue, "leases not audited"),
+        }
+    }
+
+    async fn unknown_leases(&self) -> Result<Vec<(Uuid, Lease)>, Error> {
+        let mut unknown = Vec::new();
+        let mut cursor = 0_u64;
+        loop {
+            let mut scan = redis::cmd("HSCAN");
+            scan.arg(&*self.keys.leases).arg(cursor).arg("COUNT").arg(AUDIT_PAGE);
+            let (next, page): (u64, Vec<(Vec<u8>, Vec<u8>)>) =
+                scan.query_async(&mut self.engine.connection.clone()).await?;
+            for (id, lease) in page {
+                let ours = lease.get(1..9) == Some(self.process.as_str().as_bytes());
+                if let Ok(id) = Uuid::from_slice(&id)
+                    && ours
+                    && !self.in_hand.holds(id, &lease)
+                {
+                    unknown.push((id, Lease(lease.into())));
+                }
+            }
+            cursor = next;
+            if cursor == 0 {
+                return Ok(unknown);
+            }
+        }
+    }
+}
+
+/// How long to sleep after a claim; not at all if more may be ready.
+fn wait_after(claimed: &Claimed, wanted: usize) -> Option<Duration> {
+    if claimed.jobs.len() == wanted || claimed.promoted == PROMOTIONS {
+        return None;
+    }
+    let until_due = claimed.next_due.map(|due| Duration::from_millis(u64::try_from(due - claimed.now).unwrap_or(0)));
+    Some(until_due.map_or(POLL_EVERY, |until_due| until_due.min(POLL_EVERY)))
+}
+
+fn read(answer: Value) -> Option<Claimed> {
+    let Value::Array(fields) = answer else { return None };
+    let [now, due, promoted, _paused, ids, leases, marks, payloads] = <[Value; 8]>::try_from(fields).ok()?;
+    let (now, due, promoted) = (integer(&now)?, integer(&due)?, integer(&promoted)?);
+    let columns = strings(ids)?.into_iter().zip(strings(leases)?).zip(strings(marks)?).zip(strings(payloads)?);
+    let jobs = columns.map(|(((id, lease), marks), payload)| {
+        let id = Uuid::from_slice(&id).ok()?;
+        let marks = Marks::parse(std::str::from_utf8(&marks).ok()?)?;
+        Some(ClaimedJob { id, lease: Lease(lease.into()), marks, payload: payload.into() })
+    });
+    let promoted = usize::try_from(promoted).ok()?;
+    Some(Claimed { now, next_due: (due >= 0).then_some(due), promoted, jobs: jobs.collect::<Option<_>>()? })
+}
+
+fn integer(value: &Value) -> Option<i64> {
+    if let Value::Int(number) = value { Some(*number) } else { None }
+}
+
+fn strings(value: Value) -> Option<Vec<Vec<u8>>> {
+    let Value::Array(values) = value else { return None };
+    let string = |value| match value {
+        Value::BulkString(bytes) => Some(bytes),
+        Value::Nil => Some(Vec::new()),
+        _ => None,
+    };
+    values.into_iter().map(string).collect()
+}

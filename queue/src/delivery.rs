@@ -1,0 +1,118 @@
+//! A job in the hands of this process.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::OwnedSemaphorePermit;
+use uuid::Uuid;
+
+/// The right to run a job: priority, process and fencing token, as Redis wrote it. Every later transition shows it, and
+/// is refused once the lease has gone to somebody else.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Lease(pub(crate) Arc<[u8]>);
+
+/// A claimed job.
+#[derive(Debug)]
+pub struct Delivery {
+    /// The job.
+    pub id: Uuid,
+    /// What was pushed.
+    pub payload: Bytes,
+    /// What happened to it before.
+    pub marks: Marks,
+    pub(crate) lease: Lease,
+    /// This job's place among the running ones, until the layer that settles it takes it.
+    pub(crate) place: Option<OwnedSemaphorePermit>,
+}
+
+/// How a job's earlier deliveries ended. A first delivery has none.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Marks {
+    /// Handlers that failed.
+    pub failures: u32,
+    /// Processes that died while they ran it.
+    pub deaths: u32,
+    /// Times it was given back uncharged.
+    pub releases: u32,
+}
+
+impl Marks {
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        if text.is_empty() {
+            return Some(Self::default());
+        }
+        let mut numbers = text.split(':').map(str::parse);
+        let mut next = || numbers.next()?.ok();
+        Some(Self { failures: next()?, deaths: next()?, releases: next()? })
+    }
+
+    /// True if the job may have run before.
+    #[must_use]
+    pub fn seen_before(self) -> bool {
+        self != Self::default()
+    }
+}
+
+/// What becomes of a delivered job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is done, in whatever way: nothing of it stays.
+    Complete,
+    /// It failed: charged, and delivered again after the delay.
+    Retry(Duration),
+    /// It is too early: uncharged, and delivered again after the delay.
+    Snooze(Duration),
+    /// It goes back to the head of its list, uncharged.
+    Release,
+    /// It goes to the dead letters with this evidence (JSON).
+    Bury(String),
+}
+
+/// The jobs in the hands of this process, of one queue. Guards against leases that Redis gave but whose answer was lost.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct InHand(Arc<Mutex<HashMap<Uuid, Lease>>>);
+
+impl InHand {
+    pub(crate) fn insert(&self, id: Uuid, lease: Lease) {
+        self.lock().insert(id, lease);
+    }
+
+    /// Forgets `id` if it is still held under `lease`.
+    pub(crate) fn remove(&self, id: Uuid, lease: &Lease) {
+        let mut held = self.lock();
+        if held.get(&id) == Some(lease) {
+            held.remove(&id);
+        }
+    }
+
+    pub(crate) fn holds(&self, id: Uuid, lease: &[u8]) -> bool {
+        self.lock().get(&id).is_some_and(|held| &*held.0 == lease)
+    }
+
+    pub(crate) fn all(&self) -> Vec<(Uuid, Lease)> {
+        self.lock().iter().map(|(id, lease)| (*id, lease.clone())).collect()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Lease>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn marks_are_read_as_redis_writes_them() {
+        assert_eq!(Marks::parse(""), Some(Marks::default()));
+        assert_eq!(Marks::parse("2:1:0"), Some(Marks { failures: 2, deaths: 1, releases: 0 }));
+        assert_eq!(Marks::parse("2:1"), None);
+        assert!(Marks::parse("0:0:1").unwrap().seen_before());
+    }
+}

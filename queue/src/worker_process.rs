@@ -1,0 +1,111 @@
+//! A process that runs jobs: it registers, beats, listens for wake-ups, and hands out a backend per queue.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use crate::backend::{RedisBackend, ServedQueue};
+use crate::claimer::Buffer;
+use crate::delivery::{InHand, Verdict};
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::process::{Beat, ProcessId, leave};
+use crate::settler::{Settlement, Settler};
+use crate::wake::Wake;
+
+/// One start of a worker process. Its jobs are safe as long as it lives; it is dead when its beats stop.
+pub struct WorkerProcess {
+    id: ProcessId,
+    engine: Engine,
+    queues: HashMap<String, Arc<ServedQueue>>,
+    stop: watch::Sender<bool>,
+    _wake: Wake,
+    beat: Beat,
+}
+
+impl WorkerProcess {
+    /// Registers this process with `queues` and begins to beat.
+    ///
+    /// # Errors
+    /// If a queue's name cannot be used. Redis may be away: the process registers when it comes.
+    pub async fn start(engine: Engine, queues: &[&str]) -> Result<Self, Error> {
+        let id = ProcessId::new();
+        let wake = Wake::start(&engine, queues)?;
+        let beat = Beat::start(&engine, id, queues).await?;
+        let (stop, stopped) = watch::channel(false);
+        let mut served = HashMap::new();
+        for queue in queues {
+            let keys = Arc::new(engine.keys(queue)?);
+            let in_hand = InHand::default();
+            let queue_of = ServedQueue {
+                settler: Settler::start(engine.clone(), Arc::clone(&keys), in_hand.clone()),
+                bell: wake.bell(&keys),
+                engine: engine.clone(),
+                process: id,
+                buffer: Arc::new(Buffer::default()),
+                stop: stopped.clone(),
+                in_hand,
+                keys,
+            };
+            served.insert((*queue).to_owned(), Arc::new(queue_of));
+        }
+        Ok(Self { id, engine, queues: served, stop, _wake: wake, beat })
+    }
+
+    /// The identity of this start.
+    #[must_use]
+    pub fn id(&self) -> ProcessId {
+        self.id
+    }
+
+    /// The source of the queue's deliveries, so many at a time.
+    ///
+    /// # Errors
+    /// If the process was not started with this queue.
+    pub fn backend(&self, queue: &str, concurrency: usize) -> Result<RedisBackend, Error> {
+        let reason = "is not one this process was started with";
+        let queue = self.queues.get(queue).ok_or(Error::Invalid { field: "queue", reason })?;
+        Ok(RedisBackend::new(Arc::clone(queue), concurrency))
+    }
+
+    /// How many jobs of `queue` are in the hands of this process.
+    #[must_use]
+    pub fn in_hand(&self, queue: &str) -> usize {
+        self.queues.get(queue).map_or(0, |queue| queue.in_hand.len())
+    }
+
+    /// Claims no more; what was claimed and not begun goes back.
+    pub fn stop_claiming(&self) {
+        self.stop.send_replace(true);
+    }
+
+    /// Gives all jobs in hand back, uncharged, for others to run, and waits until Redis has it.
+    pub async fn release_all(&self) -> usize {
+        let mut released = 0;
+        for queue in self.queues.values() {
+            for (id, lease) in queue.in_hand.all() {
+                queue.settler.settle(Settlement { id, lease, verdict: Verdict::Release });
+                released += 1;
+            }
+            queue.settler.flush().await;
+        }
+        released
+    }
+
+    /// Strikes this process off the registers. It must not claim any more.
+    ///
+    /// # Errors
+    /// If Redis fails: it is then found dead by its silence.
+    pub async fn leave(&self) -> Result<(), Error> {
+        self.beat.stop();
+        let queues: Vec<&str> = self.queues.keys().map(String::as_str).collect();
+        leave(&self.engine, self.id, &queues).await
+    }
+}
+
+impl std::fmt::Debug for WorkerProcess {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("WorkerProcess").field("id", &self.id.as_str()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,194 @@
+//! Push, delay, retry, snooze, remove: the life of a job.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bellwork_queue::{Error, MAX_PAYLOAD, NewJob, Place, Priority, Removal, Verdict};
+use tokio::sync::{Semaphore, mpsc};
+use uuid::Uuid;
+
+use crate::support::{QUEUE, Trial, due_in, job, jobs, take, until};
+
+#[tokio::test]
+async fn a_job_is_stored_once_per_id_and_nothing_of_it_stays() {
+    let trial = Trial::new().await;
+    let jobs = jobs(3);
+    assert_eq!(trial.push(jobs.clone()).await, 3);
+    assert_eq!(trial.push(jobs.clone()).await, 0, "the ids are known");
+
+    let (working, mut done) = trial.collect(10).await;
+    let ids: HashSet<_> = take(&mut done, 3).await.into_iter().collect();
+    assert_eq!(ids, jobs.iter().map(|job| job.id).collect());
+
+    working.drain().await;
+    assert!(done.try_recv().is_err(), "each ran once");
+    assert_eq!(trial.keys().await, ["leases", "state"], "only the last token and the sentinel stay");
+    let fields: usize =
+        redis::cmd("HLEN").arg(trial.key("leases")).query_async(&mut trial.redis.clone()).await.unwrap();
+    assert_eq!(fields, 1, "the sentinel");
+}
+
+#[tokio::test]
+async fn many_callers_push_at_once_and_each_waits_for_its_own() {
+    let trial = Trial::new().await;
+    let producer = trial.engine.producer();
+    let pushes = (0..200).map(|_| producer.push(QUEUE, vec![job(Priority::Normal)]));
+    let stored = futures_util::future::join_all(pushes).await;
+    assert!(stored.into_iter().all(|stored| stored.unwrap() == 1));
+    assert_eq!(trial.engine.inspector().counts(QUEUE).await.unwrap().ready_total(), 200);
+}
+
+#[tokio::test]
+async fn what_cannot_be_pushed_is_named_and_nothing_is_pushed() {
+    let trial = Trial::new().await;
+    let producer = trial.engine.producer();
+    let large = NewJob { payload: vec![b'x'; MAX_PAYLOAD + 1].into(), ..job(Priority::Normal) };
+    let error = producer.push(QUEUE, vec![job(Priority::Normal), large]).await.unwrap_err();
+    assert!(matches!(error, Error::PayloadTooLarge { bytes, .. } if bytes == MAX_PAYLOAD + 1), "{error}");
+    let error = producer.push("a{b}", jobs(1)).await.unwrap_err();
+    assert!(matches!(error, Error::Invalid { field: "queue", .. }), "{error}");
+    let far = NewJob { due: due_in(Duration::from_secs(11 * 366 * 24 * 3600)), ..job(Priority::Normal) };
+    let error = producer.push(QUEUE, vec![far]).await.unwrap_err();
+    assert!(matches!(error, Error::Invalid { field: "due", .. }), "{error}");
+    assert!(trial.keys().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_delayed_job_runs_at_its_time_and_not_before() {
+    let trial = Trial::new().await;
+    let (working, mut done) = trial.collect(10).await;
+    let delay = Duration::from_millis(300);
+    let pushed = Instant::now();
+    let late = NewJob { due: due_in(delay), ..job(Priority::Normal) };
+    trial.push(vec![late.clone()]).await;
+    assert_eq!(trial.engine.inspector().locate(QUEUE, late.id).await.unwrap(), Place::Scheduled);
+    assert_eq!(take(&mut done, 1).await, [late.id]);
+    // An idle worker that only polled would take up to two seconds.
+    let waited = pushed.elapsed();
+    assert!(waited >= delay - Duration::from_millis(2) && waited < delay + Duration::from_millis(700), "{waited:?}");
+    working.drain().await;
+}
+
+#[tokio::test]
+async fn a_failed_job_comes_back_charged_and_a_snoozed_one_uncharged() {
+    let trial = Trial::new().await;
+    let (seen, mut deliveries) = mpsc::unbounded_channel();
+    let working = trial.work(10, move |delivery| {
+        let seen = seen.clone();
+        async move {
+            seen.send((delivery.id, delivery.marks)).unwrap();
+            match (delivery.payload.as_ref(), delivery.marks.failures, delivery.marks.releases) {
+                (b"fails", 0 | 1, _) => Verdict::Retry(Duration::from_millis(20)),
+                (b"waits", _, 0) => Verdict::Snooze(Duration::from_millis(20)),
+                _ => Verdict::Complete,
+            }
+        }
+    });
+    let working = working.await;
+    for payload in ["fails", "waits"] {
+        trial.push(vec![NewJob { payload: payload.into(), ..job(Priority::Normal) }]).await;
+    }
+    let mut marks: Vec<_> = take(&mut deliveries, 5).await.into_iter().map(|(_, marks)| marks).collect();
+    marks.sort_by_key(|marks| (marks.failures, marks.releases));
+    let numbers: Vec<_> = marks.iter().map(|marks| (marks.failures, marks.deaths, marks.releases)).collect();
+    assert_eq!(numbers, [(0, 0, 0), (0, 0, 0), (0, 0, 1), (1, 0, 0), (2, 0, 0)]);
+    working.drain().await;
+    assert!(!trial.keys().await.contains(&"marks".to_owned()), "nothing stays");
+}
+
+#[tokio::test]
+async fn a_removed_job_does_not_run_and_can_be_pushed_again() {
+    let trial = Trial::new().await;
+    let inspector = trial.engine.inspector();
+    let (keep, drop) = (job(Priority::Normal), job(Priority::Normal));
+    trial.push(vec![drop.clone(), keep.clone()]).await;
+    assert_eq!(inspector.remove(QUEUE, drop.id).await.unwrap(), Removal::Removed);
+    assert_eq!(inspector.remove(QUEUE, drop.id).await.unwrap(), Removal::Absent);
+    assert_eq!(inspector.counts(QUEUE).await.unwrap().ready_total(), 1);
+    assert_eq!(inspector.locate(QUEUE, drop.id).await.unwrap(), Place::Absent);
+
+    assert_eq!(trial.push(vec![drop.clone()]).await, 1, "it is new again");
+    let (working, mut done) = trial.collect(10).await;
+    let ran: HashSet<Uuid> = take(&mut done, 2).await.into_iter().collect();
+    assert_eq!(ran, HashSet::from([keep.id, drop.id]));
+    working.drain().await;
+    assert!(done.try_recv().is_err(), "each ran once");
+}
+
+#[tokio::test]
+async fn a_removed_job_is_passed_over_by_a_claim() {
+    let trial = Trial::new().await;
+    let inspector = trial.engine.inspector();
+    let all = jobs(3);
+    trial.push(all.clone()).await;
+    inspector.remove(QUEUE, all[0].id).await.unwrap();
+    let (working, mut done) = trial.collect(10).await;
+    assert_eq!(take(&mut done, 2).await, [all[1].id, all[2].id]);
+    working.drain().await;
+    assert!(done.try_recv().is_err());
+    assert_eq!(trial.keys().await, ["leases", "state"], "the tombstone went with the claim");
+}
+
+#[tokio::test]
+async fn a_running_job_cannot_be_removed() {
+    let trial = Trial::new().await;
+    let (begun, mut running) = mpsc::unbounded_channel();
+    let working = trial.work(1, move |delivery| {
+        begun.send(delivery.id).unwrap();
+        std::future::pending()
+    });
+    let working = working.await;
+    trial.push(jobs(1)).await;
+    let id = take(&mut running, 1).await[0];
+    let inspector = trial.engine.inspector();
+    assert_eq!(inspector.remove(QUEUE, id).await.unwrap(), Removal::Running);
+    assert_eq!(inspector.locate(QUEUE, id).await.unwrap(), Place::Leased);
+    let counts = inspector.counts(QUEUE).await.unwrap();
+    assert_eq!((counts.running, counts.workers, counts.ready_total()), (1, 1, 0));
+    working.kill().await;
+}
+
+#[tokio::test]
+async fn a_paused_queue_keeps_its_jobs_until_it_is_resumed() {
+    let trial = Trial::new().await;
+    let inspector = trial.engine.inspector();
+    inspector.pause(QUEUE).await.unwrap();
+    let (working, mut done) = trial.collect(10).await;
+    trial.push(jobs(5)).await;
+    until(|| async { inspector.counts(QUEUE).await.unwrap().workers == 1 }).await;
+    let counts = inspector.counts(QUEUE).await.unwrap();
+    assert_eq!((counts.paused, counts.ready_total(), counts.running), (true, 5, 0));
+    assert!(counts.oldest_ready_ms.is_some());
+    assert!(done.try_recv().is_err(), "nothing runs");
+    inspector.resume(QUEUE).await.unwrap();
+    take(&mut done, 5).await;
+    working.drain().await;
+}
+
+#[tokio::test]
+async fn one_process_runs_as_many_at_a_time_as_it_was_told() {
+    let trial = Trial::new().await;
+    let places = Arc::new(Semaphore::new(0));
+    let (begun, mut running) = mpsc::unbounded_channel();
+    let go = Arc::clone(&places);
+    let working = trial.work(3, move |delivery| {
+        let (begun, go) = (begun.clone(), Arc::clone(&go));
+        async move {
+            begun.send(delivery.id).unwrap();
+            go.acquire().await.unwrap().forget();
+            Verdict::Complete
+        }
+    });
+    let working = working.await;
+    trial.push(jobs(10)).await;
+    for ended in 0..=7 {
+        take(&mut running, if ended == 0 { 3 } else { 1 }).await;
+        let inspector = trial.engine.inspector();
+        until(|| async { inspector.counts(QUEUE).await.unwrap().running == 3 }).await;
+        assert!(running.try_recv().is_err(), "a fourth runs");
+        places.add_permits(1);
+    }
+    places.add_permits(2);
+    working.drain().await;
+}

@@ -1,0 +1,82 @@
+//! Which job runs next.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bellwork_queue::{NewJob, Priority, Verdict};
+use tokio::sync::mpsc;
+
+use crate::support::{QUEUE, Trial, due_in, job, jobs, take};
+
+/// Claims one job at a time, so that the order of completion is the order of selection.
+async fn order_of(trial: &Trial, count: usize) -> Vec<Priority> {
+    let (done, mut order) = mpsc::unbounded_channel();
+    let working = trial.work(1, move |delivery| {
+        done.send(delivery.payload[0]).unwrap();
+        std::future::ready(Verdict::Complete)
+    });
+    let working = working.await;
+    let order = take(&mut order, count).await;
+    working.drain().await;
+    order.into_iter().map(|rank| Priority::try_from(i16::from(rank)).unwrap()).collect()
+}
+
+fn of(priority: Priority, count: usize) -> Vec<NewJob> {
+    (0..count).map(|_| NewJob { payload: vec![priority as u8].into(), ..job(priority) }).collect()
+}
+
+#[tokio::test]
+async fn critical_jobs_go_first_and_the_others_share_by_weight() {
+    let trial = Trial::new().await;
+    for priority in [Priority::Low, Priority::Normal, Priority::High, Priority::Critical] {
+        trial.push(of(priority, 100)).await;
+    }
+    let order = order_of(&trial, 400).await;
+    assert!(order[..100].iter().all(|priority| *priority == Priority::Critical));
+    let mut shares: HashMap<Priority, usize> = HashMap::new();
+    for priority in &order[100..200] {
+        *shares.entry(*priority).or_default() += 1;
+    }
+    assert_eq!(shares, HashMap::from([(Priority::High, 60), (Priority::Normal, 30), (Priority::Low, 10)]));
+}
+
+#[tokio::test]
+async fn low_jobs_move_under_a_flood_of_high_ones() {
+    let trial = Trial::new().await;
+    trial.push(of(Priority::High, 1000)).await;
+    trial.push(of(Priority::Low, 5)).await;
+    let order = order_of(&trial, 100).await;
+    assert_eq!(order.iter().filter(|priority| **priority == Priority::Low).count(), 5);
+}
+
+#[tokio::test]
+async fn a_turn_that_a_priority_cannot_use_goes_to_the_others() {
+    let trial = Trial::new().await;
+    trial.push(of(Priority::Low, 30)).await;
+    let order = order_of(&trial, 30).await;
+    assert_eq!(order.len(), 30);
+}
+
+#[tokio::test]
+async fn jobs_of_one_priority_run_in_the_order_of_their_push() {
+    let trial = Trial::new().await;
+    let all = jobs(500);
+    trial.push(all.clone()).await;
+    let (working, mut done) = trial.collect(1).await;
+    assert_eq!(take(&mut done, 500).await, all.iter().map(|job| job.id).collect::<Vec<_>>());
+    working.drain().await;
+}
+
+/// The stock backend stops for ever at 8,000.
+#[tokio::test]
+async fn twenty_thousand_jobs_due_at_one_instant_all_run() {
+    let trial = Trial::new().await;
+    let due = due_in(Duration::from_millis(1500));
+    let all: Vec<_> = jobs(20_000).into_iter().map(|job| NewJob { due, ..job }).collect();
+    trial.push(all).await;
+    assert_eq!(trial.engine.inspector().counts(QUEUE).await.unwrap().scheduled, 20_000);
+    let (working, mut done) = trial.collect(200).await;
+    take(&mut done, 20_000).await;
+    working.drain().await;
+    assert_eq!(trial.keys().await, ["leases", "state"]);
+}

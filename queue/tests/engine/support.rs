@@ -1,0 +1,186 @@
+//! A private prefix on the Redis of the test run, a worker around a closure, and waiting with a deadline.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use apalis_core::error::BoxDynError;
+use apalis_core::task::Task;
+use apalis_core::worker::builder::WorkerBuilder;
+use apalis_core::worker::context::WorkerContext;
+use bellwork_queue::{Delivery, Engine, NewJob, Priority, Verdict, WorkerProcess};
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+use tower_service::Service;
+use uuid::Uuid;
+
+pub(crate) const QUEUE: &str = "work";
+const DEADLINE: Duration = Duration::from_secs(20);
+
+pub(crate) fn redis_url() -> String {
+    let url = std::env::var("TEST_REDIS_URL").or_else(|_| std::env::var("REDIS_URL"));
+    url.expect("TEST_REDIS_URL names a Redis for tests; scripts/test starts one")
+}
+
+/// An engine of its own: nobody else has its prefix.
+pub(crate) struct Trial {
+    pub(crate) engine: Engine,
+    pub(crate) redis: ConnectionManager,
+    pub(crate) prefix: String,
+}
+
+impl Trial {
+    pub(crate) async fn new() -> Self {
+        Self::on(&redis_url()).await
+    }
+
+    pub(crate) async fn on(url: &str) -> Self {
+        let client = redis::Client::open(url).unwrap();
+        let config = ConnectionManagerConfig::new()
+            .set_connection_timeout(Some(Duration::from_secs(1)))
+            .set_response_timeout(Some(Duration::from_secs(2)))
+            .set_max_delay(Duration::from_millis(200));
+        let redis = ConnectionManager::new_with_config(client.clone(), config).await.unwrap();
+        let prefix = format!("test-{}", Uuid::new_v4().simple());
+        Self { engine: Engine::new(client, redis.clone(), &prefix), redis, prefix }
+    }
+
+    pub(crate) fn key(&self, name: &str) -> String {
+        format!("{{{}:{QUEUE}}}:{name}", self.prefix)
+    }
+
+    pub(crate) async fn push(&self, jobs: Vec<NewJob>) -> usize {
+        self.engine.producer().push(QUEUE, jobs).await.unwrap()
+    }
+
+    /// A process with a worker whose handler is `handle`.
+    pub(crate) async fn work<F, Fut>(&self, concurrency: usize, handle: F) -> Working
+    where
+        F: Fn(Delivery) -> Fut + Clone + Send + 'static,
+        Fut: Future<Output = Verdict> + Send + 'static,
+    {
+        let process = Arc::new(WorkerProcess::start(self.engine.clone(), &[QUEUE]).await.unwrap());
+        let backend = process.backend(QUEUE, concurrency).unwrap();
+        let context = WorkerContext::from(QUEUE);
+        let worker = WorkerBuilder::new(&context).backend(backend).build(Handler(handle));
+        let task = tokio::spawn(async move { worker.run().await.unwrap() });
+        Working { process: Some(process), context, task }
+    }
+
+    /// A worker that completes everything and tells the ids in their order.
+    pub(crate) async fn collect(&self, concurrency: usize) -> (Working, mpsc::UnboundedReceiver<Uuid>) {
+        let (done, ids) = mpsc::unbounded_channel();
+        let working = self.work(concurrency, move |delivery| {
+            let done = done.clone();
+            async move {
+                done.send(delivery.id).unwrap();
+                Verdict::Complete
+            }
+        });
+        (working.await, ids)
+    }
+
+    /// The names of all keys, without their prefix.
+    pub(crate) async fn keys(&self) -> Vec<String> {
+        let mut names = Vec::new();
+        let pattern = format!("{{{}:*", self.prefix);
+        let mut cursor = 0_u64;
+        loop {
+            let mut scan = redis::cmd("SCAN");
+            scan.arg(cursor).arg("MATCH").arg(&pattern).arg("COUNT").arg(10_000);
+            let (next, page): (u64, Vec<String>) = scan.query_async(&mut self.redis.clone()).await.unwrap();
+            names.extend(page.into_iter().map(|key| key.rsplit_once("}:").unwrap().1.to_owned()));
+            cursor = next;
+            if cursor == 0 {
+                names.sort();
+                return names;
+            }
+        }
+    }
+}
+
+/// A process at work.
+pub(crate) struct Working {
+    pub(crate) process: Option<Arc<WorkerProcess>>,
+    context: WorkerContext,
+    task: JoinHandle<()>,
+}
+
+impl Working {
+    /// Lets it end what runs, as a deploy does.
+    pub(crate) async fn drain(mut self) {
+        let process = self.process.take().unwrap();
+        process.stop_claiming();
+        self.context.stop().unwrap();
+        within(self.task).await.unwrap();
+        process.leave().await.unwrap();
+    }
+
+    /// Takes it away in the middle of everything, as `kill -9` does: no beat, no word to Redis.
+    pub(crate) async fn kill(mut self) {
+        self.task.abort();
+        let _ = self.task.await;
+        drop(self.process.take());
+    }
+}
+
+#[derive(Clone)]
+pub(crate) struct Handler<F>(pub F);
+
+impl<F, Fut> Service<Task<Delivery>> for Handler<F>
+where
+    F: Fn(Delivery) -> Fut,
+    Fut: Future<Output = Verdict> + Send + 'static,
+{
+    type Response = Verdict;
+    type Error = BoxDynError;
+    type Future = Pin<Box<dyn Future<Output = Result<Verdict, BoxDynError>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), BoxDynError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, task: Task<Delivery>) -> Self::Future {
+        let handled = (self.0)(task.args);
+        Box::pin(async move { Ok(handled.await) })
+    }
+}
+
+pub(crate) fn job(priority: Priority) -> NewJob {
+    NewJob { id: Uuid::now_v7(), priority, payload: "payload".into(), due: None }
+}
+
+pub(crate) fn jobs(count: usize) -> Vec<NewJob> {
+    (0..count).map(|_| job(Priority::Normal)).collect()
+}
+
+pub(crate) fn due_in(delay: Duration) -> Option<i64> {
+    let due = std::time::UNIX_EPOCH.elapsed().unwrap() + delay;
+    Some(i64::try_from(due.as_millis()).unwrap())
+}
+
+/// The result, or a failed test.
+pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(DEADLINE, future).await.expect("it did not happen in time")
+}
+
+/// Looks until `condition` holds.
+pub(crate) async fn until<Fut: Future<Output = bool>>(condition: impl Fn() -> Fut) {
+    within(async {
+        while !condition().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+}
+
+pub(crate) async fn take<T>(receiver: &mut mpsc::UnboundedReceiver<T>, count: usize) -> Vec<T> {
+    let mut taken = Vec::with_capacity(count);
+    for _ in 0..count {
+        taken.push(within(receiver.recv()).await.expect("the sender lives"));
+    }
+    taken
+}
