@@ -1,0 +1,292 @@
+//! Attempts: a student's answers to one test and, once graded, their result.
+
+use chrono::{DateTime, Utc};
+use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
+use sqlx::types::Json;
+use uuid::Uuid;
+
+use crate::answers::Answer;
+use crate::ids::{AttemptId, JobId, QuestionId, TestId, UserId};
+use crate::points::Points;
+
+/// How far an attempt has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "attempt_status", rename_all = "snake_case")]
+pub enum AttemptStatus {
+    /// Accepted.
+    Queued,
+    /// A worker waits for the AI server.
+    Grading,
+    /// The result is there.
+    Graded,
+    /// Grading was given up; an operator can retry its job.
+    Failed,
+}
+
+/// Who or what graded an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GradedBy {
+    /// Compared with the key.
+    Exact,
+    /// The built-in rubric marker.
+    Rubric,
+    /// An AI server reported the key points met; our code checked the quotes and computed the mark.
+    Ai,
+}
+
+/// What the student learns about one answer.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Feedback {
+    /// The question.
+    pub question_id: QuestionId,
+    /// Whether it earned all its points.
+    pub correct: bool,
+    /// What it earned.
+    pub points: Points,
+    /// Why.
+    pub comment: String,
+    /// Who or what graded it.
+    pub graded_by: GradedBy,
+}
+
+/// An attempt to be stored.
+#[derive(Clone, Debug)]
+pub struct NewAttempt<'a> {
+    /// Its id.
+    pub id: AttemptId,
+    /// Whose it is.
+    pub user: UserId,
+    /// The test taken.
+    pub test: TestId,
+    /// The job that grades it.
+    pub job: JobId,
+    /// The answers, checked.
+    pub answers: &'a [Answer],
+    /// What all right answers would earn.
+    pub max_score: Points,
+}
+
+/// Stores an attempt as queued.
+///
+/// # Errors
+/// If the database fails.
+pub async fn insert(conn: &mut PgConnection, new: &NewAttempt<'_>) -> sqlx::Result<()> {
+    sqlx::query!(
+        "insert into attempts (id, user_id, test_id, job_id, answers, max_score) values ($1, $2, $3, $4, $5, $6)",
+        new.id as AttemptId,
+        new.user as UserId,
+        new.test as TestId,
+        new.job as JobId,
+        Json(new.answers) as _,
+        new.max_score as Points,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// What grading needs of an attempt.
+#[derive(Clone, Debug)]
+pub struct Submitted {
+    /// Whose it is.
+    pub user_id: UserId,
+    /// The test taken.
+    pub test_id: TestId,
+    /// The answers.
+    pub answers: Json<Vec<Answer>>,
+    /// What all right answers would earn.
+    pub max_score: Points,
+}
+
+/// The attempt's answers, unless it has vanished.
+///
+/// # Errors
+/// If the database fails.
+pub async fn submitted(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<Option<Submitted>> {
+    sqlx::query_as!(
+        Submitted,
+        r#"
+        select user_id as "user_id: UserId", test_id as "test_id: TestId",
+               answers as "answers: Json<Vec<Answer>>", max_score as "max_score: Points"
+        from attempts where id = $1
+        "#,
+        id as AttemptId,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Says that a worker waits for the AI server, unless the attempt has ended.
+///
+/// # Errors
+/// If the database fails.
+pub async fn mark_grading(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update attempts set status = 'grading' where id = $1 and status in ('queued', 'failed')",
+        id as AttemptId
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// A result to be stored.
+#[derive(Clone, Debug)]
+pub struct Grading {
+    /// What the answers earned.
+    pub score: Points,
+    /// One per question, in the order of the test.
+    pub feedback: Vec<Feedback>,
+}
+
+/// Whose an attempt is, and of which test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// Whose it is.
+    pub user_id: UserId,
+    /// The test taken.
+    pub test_id: TestId,
+}
+
+/// Stores the result and returns the attempt's origin, unless the attempt has a result already or has vanished.
+///
+/// # Errors
+/// If the database fails.
+pub async fn mark_graded(conn: &mut PgConnection, id: AttemptId, grading: &Grading) -> sqlx::Result<Option<Origin>> {
+    sqlx::query_as!(
+        Origin,
+        r#"
+        update attempts set status = 'graded', score = $2, feedback = $3, graded_at = now()
+        where id = $1 and status <> 'graded'
+        returning user_id as "user_id: UserId", test_id as "test_id: TestId"
+        "#,
+        id as AttemptId,
+        grading.score as Points,
+        Json(&grading.feedback) as _,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Shows the attempt as failed and returns its origin, unless it has a result or has vanished.
+///
+/// # Errors
+/// If the database fails.
+pub async fn mark_failed(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<Option<Origin>> {
+    sqlx::query_as!(
+        Origin,
+        r#"
+        update attempts set status = 'failed' where id = $1 and status <> 'graded'
+        returning user_id as "user_id: UserId", test_id as "test_id: TestId"
+        "#,
+        id as AttemptId,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
+/// Shows a failed attempt as queued again.
+///
+/// # Errors
+/// If the database fails.
+pub async fn mark_queued(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<()> {
+    sqlx::query!("update attempts set status = 'queued' where id = $1 and status = 'failed'", id as AttemptId)
+        .execute(conn)
+        .await?;
+    Ok(())
+}
+
+/// An attempt, as it goes out over HTTP.
+#[derive(Clone, Debug, Serialize)]
+pub struct Attempt {
+    /// Its id.
+    pub id: AttemptId,
+    /// The test taken.
+    pub test_id: TestId,
+    /// How far it has come.
+    pub status: AttemptStatus,
+    /// What the answers earned, once graded.
+    pub score: Option<Points>,
+    /// What all right answers would earn.
+    pub max_score: Points,
+    /// The share of ranked students whom the score is above, ties counted half, in percent with one decimal.
+    pub percentile: Option<f64>,
+    /// One per question, in the order of the test, once graded.
+    pub feedback: Option<Json<Vec<Feedback>>>,
+    /// When the answers were accepted.
+    pub submitted_at: DateTime<Utc>,
+    /// When the result was stored.
+    pub graded_at: Option<DateTime<Utc>>,
+}
+
+/// The attempt, if it is `user`'s.
+///
+/// # Errors
+/// If the database fails.
+pub async fn find(conn: &mut PgConnection, user: UserId, id: AttemptId) -> sqlx::Result<Option<Attempt>> {
+    Ok(between(conn, user, id, id, 1).await?.pop())
+}
+
+/// Up to `limit` attempts of `user`, the newest first, older than `before`.
+///
+/// # Errors
+/// If the database fails.
+pub async fn list(
+    conn: &mut PgConnection,
+    user: UserId,
+    before: Option<AttemptId>,
+    limit: i64,
+) -> sqlx::Result<Vec<Attempt>> {
+    let newest = before.map_or(Uuid::max(), |id| Uuid::from_u128(id.0.as_u128().saturating_sub(1)));
+    between(conn, user, AttemptId(Uuid::nil()), AttemptId(newest), limit).await
+}
+
+/// Both bounds are included. The percentile compares the score with the best scores of all who are ranked.
+async fn between(
+    conn: &mut PgConnection,
+    user: UserId,
+    oldest: AttemptId,
+    newest: AttemptId,
+    limit: i64,
+) -> sqlx::Result<Vec<Attempt>> {
+    sqlx::query_as!(
+        Attempt,
+        r#"
+        select id as "id: AttemptId", test_id as "test_id: TestId", status as "status: AttemptStatus",
+               score as "score: Points", max_score as "max_score: Points", feedback as "feedback: Json<Vec<Feedback>>",
+               submitted_at, graded_at, percentile
+        from attempts left join lateral (
+            select round(100 * (coalesce(sum(entries) filter (where cell.score < attempts.score), 0)
+                                + coalesce(sum(entries) filter (where cell.score = attempts.score), 0) / 2)
+                         / nullif(sum(entries), 0), 1)::float8 as percentile
+            from leaderboard_histogram as cell
+            where cell.test_id = attempts.test_id and period = 'all' and attempts.status = 'graded'
+        ) as ranked on true
+        where user_id = $1 and id between $2 and $3 order by id desc limit $4
+        "#,
+        user as UserId,
+        oldest as AttemptId,
+        newest as AttemptId,
+        limit,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Shows the attempt as failed whose grading `job` was cancelled by its owner, unless it has a result.
+///
+/// # Errors
+/// If the database fails.
+pub async fn mark_cancelled(conn: &mut PgConnection, user: UserId, job: JobId) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update attempts set status = 'failed' where user_id = $1 and job_id = $2 and status <> 'graded'",
+        user as UserId,
+        job as JobId,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}

@@ -1,0 +1,62 @@
+//! PostgreSQL: the pool and the migrations.
+
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+
+use crate::config::database::DatabaseConfig;
+
+/// All migrations, compiled in.
+pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
+
+/// A request that cannot get a connection by then fails, rather than queue without end.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
+/// A statement that runs longer is a mistake; it is ended by the server.
+const STATEMENT_TIMEOUT: &str = "15s";
+/// A transaction left open by a stuck process gives its locks back by then.
+const IDLE_IN_TRANSACTION_TIMEOUT: &str = "30s";
+
+/// Opens a pool on the primary without waiting for a first connection, so that a process can start before PostgreSQL.
+///
+/// # Errors
+/// If the address cannot be read.
+pub fn pool(config: &DatabaseConfig, application: &str) -> Result<PgPool, sqlx::Error> {
+    let options: PgConnectOptions = config.url.as_str().parse()?;
+    let options = options.application_name(application).options([
+        ("statement_timeout", STATEMENT_TIMEOUT),
+        ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_TIMEOUT),
+    ]);
+    Ok(PgPoolOptions::new()
+        .max_connections(config.pool_size)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .connect_lazy_with(options))
+}
+
+/// True if trying again may help: PostgreSQL was away, restarting, or chose this transaction to break a deadlock.
+#[must_use]
+pub fn is_transient(error: &sqlx::Error) -> bool {
+    match error {
+        sqlx::Error::Io(_) | sqlx::Error::PoolTimedOut | sqlx::Error::WorkerCrashed | sqlx::Error::Protocol(_) => true,
+        sqlx::Error::Database(error) => error.code().is_some_and(|code| is_transient_code(&code)),
+        _ => false,
+    }
+}
+
+/// Classes 08 (connection), 40 (rollback), 53 (resources), 57 (operator intervention) of PostgreSQL's error codes.
+fn is_transient_code(code: &str) -> bool {
+    ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_restart_is_transient_and_a_constraint_is_not() {
+        assert!(is_transient_code("57P01"), "terminated by an administrator");
+        assert!(is_transient_code("40P01"), "deadlock");
+        assert!(!is_transient_code("23505"), "unique violation");
+        assert!(is_transient(&sqlx::Error::PoolTimedOut));
+        assert!(!is_transient(&sqlx::Error::RowNotFound));
+    }
+}

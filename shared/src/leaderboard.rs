@@ -1,0 +1,254 @@
+//! Leaderboards, written: each student's best score per test and period, and how many students hold each score.
+//!
+//! The score of an attempt counts for the periods in which it was submitted, in UTC; weeks begin on Monday.
+
+use sqlx::PgConnection;
+
+use crate::ids::{AttemptId, TestId, UserId};
+
+/// What became of a score.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// It is the student's best in so many of the four periods.
+    Best(usize),
+    /// The attempt has no result, or has vanished.
+    NoResult,
+}
+
+/// Ranks the score of a graded attempt where it is its student's best: higher, or as high and earlier. Any order of the
+/// attempts, any repetition and any concurrency give the same boards.
+///
+/// # Errors
+/// If the database fails.
+pub async fn record_score(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<Recorded> {
+    let attempt = sqlx::query!(
+        r#"
+        select test_id as "test_id: TestId", user_id as "user_id: UserId" from attempts
+        where id = $1 and status = 'graded'
+        "#,
+        id as AttemptId,
+    )
+    .fetch_optional(&mut *conn)
+    .await?;
+    let Some(attempt) = attempt else { return Ok(Recorded::NoResult) };
+    lock(conn, attempt.test_id, attempt.user_id).await?;
+    move_best(conn, id).await.map(Recorded::Best)
+}
+
+/// One writer at a time per student and test, until the transaction ends. It must be a statement of its own: the next
+/// one's snapshot is then younger than whatever the lock waited for.
+async fn lock(conn: &mut PgConnection, test: TestId, user: UserId) -> sqlx::Result<()> {
+    let name = format!("leaderboard {test} {user}");
+    sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1, 0))", name).execute(conn).await?;
+    Ok(())
+}
+
+/// Moves the student's entries and, in one order for all transactions so that they cannot deadlock, the histogram's
+/// cells. An upsert carries the step in its proposed row, 1 for up and 0 for down, since a check forbids -1 there; the
+/// cell of an old best is always present.
+async fn move_best(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<usize> {
+    let moved = sqlx::query_scalar!(
+        r#"
+        with attempt as (
+            select id, test_id, user_id, score, submitted_at, (submitted_at at time zone 'UTC') as utc
+            from attempts where id = $1
+        ), boards as (
+            select attempt.*, period, starts_on
+            from attempt cross join lateral (values
+                ('all'::leaderboard_period, date '1970-01-01'),
+                ('month', date_trunc('month', utc)::date),
+                ('week', date_trunc('week', utc)::date),
+                ('day', utc::date)
+            ) as board (period, starts_on)
+        ), before as (
+            select period, starts_on, entry.score, entry.achieved_at
+            from leaderboard_entries as entry join boards using (test_id, period, starts_on, user_id)
+        ), best as (
+            insert into leaderboard_entries as entry
+                   (test_id, period, starts_on, user_id, score, attempt_id, achieved_at)
+            select test_id, period, starts_on, user_id, boards.score, id, submitted_at
+            from boards left join before using (period, starts_on)
+            where before.score is null or boards.score > before.score
+                  or (boards.score = before.score and submitted_at < before.achieved_at)
+            order by period, starts_on
+            on conflict (test_id, period, starts_on, user_id) do update
+            set score = excluded.score, attempt_id = excluded.attempt_id, achieved_at = excluded.achieved_at
+            returning test_id, period, starts_on, score
+        ), steps as (
+            select best.test_id, period, starts_on, step.score, step.entries
+            from best left join before using (period, starts_on)
+                 cross join lateral (values (best.score, 1), (before.score, 0)) as step (score, entries)
+            where step.score is not null and best.score is distinct from before.score
+        ), histogram as (
+            insert into leaderboard_histogram as cell (test_id, period, starts_on, score, entries)
+            select test_id, period, starts_on, score, entries from steps order by period, starts_on, score
+            on conflict (test_id, period, starts_on, score) do update
+            set entries = cell.entries + case excluded.entries when 0 then -1 else 1 end
+        )
+        select count(*) as "moved!" from best
+        "#,
+        id as AttemptId,
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(usize::try_from(moved).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::{DateTime, TimeZone, Utc};
+    use futures_util::future::try_join_all;
+    use sqlx::PgPool;
+    use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+    use super::*;
+
+    async fn register(conn: &mut PgConnection) -> UserId {
+        let id = UserId::new();
+        let insert = "insert into users (id, email, display_name, password_hash) values ($1, $1::text, '', '')";
+        sqlx::query(insert).bind(id.0).execute(conn).await.unwrap();
+        id
+    }
+
+    async fn publish(conn: &mut PgConnection) -> TestId {
+        let id = TestId::new();
+        let insert = "insert into practice_tests (id, slug, title, subject, description, max_score, source_hash)
+                      values ($1, $1::text, '', '', '', 2000, '')";
+        sqlx::query(insert).bind(id.0).execute(conn).await.unwrap();
+        id
+    }
+
+    async fn graded(conn: &mut PgConnection, user: UserId, test: TestId, score: i32, at: DateTime<Utc>) -> AttemptId {
+        let id = AttemptId::new();
+        let insert = "insert into attempts (id, user_id, test_id, job_id, status, answers, score, max_score, feedback,
+                                            submitted_at, graded_at)
+                      values ($1, $2, $3, $1, 'graded', '[]', $4, 2000, '[]', $5, now())";
+        let insert = sqlx::query(insert).bind(id.0).bind(user.0).bind(test.0).bind(score).bind(at);
+        insert.execute(conn).await.unwrap();
+        id
+    }
+
+    fn at(day: u32, hour: u32) -> DateTime<Utc> {
+        Utc.with_ymd_and_hms(2026, 3, day, hour, 0, 0).unwrap()
+    }
+
+    async fn record(database: &PgPool, attempt: AttemptId) -> sqlx::Result<Recorded> {
+        let mut transaction = database.begin().await?;
+        let recorded = record_score(&mut transaction, attempt).await?;
+        transaction.commit().await?;
+        Ok(recorded)
+    }
+
+    /// The cells in which the histogram and the entries, grouped, are not the same.
+    async fn assert_exact(database: &PgPool) {
+        let differences: Vec<String> = sqlx::query_scalar(
+            "with counted as (
+                 select test_id, period, starts_on, score, count(*) as entries from leaderboard_entries group by 1, 2, 3, 4
+             ), kept as (
+                 select * from leaderboard_histogram where entries > 0
+             )
+             select format('%s counted %s kept %s', row(period, starts_on, score), counted.entries, kept.entries)
+             from counted full join kept using (test_id, period, starts_on, score)
+             where counted.entries is distinct from kept.entries",
+        )
+        .fetch_all(database)
+        .await
+        .unwrap();
+        assert!(differences.is_empty(), "{differences:?}");
+    }
+
+    #[sqlx::test(migrator = "crate::database::MIGRATIONS")]
+    async fn a_score_counts_for_the_day_week_and_month_of_its_submission_in_utc(database: PgPool) {
+        let mut conn = database.acquire().await.unwrap();
+        let (user, test) = (register(&mut conn).await, publish(&mut conn).await);
+        // A Sunday evening; the next day is another week.
+        let attempt = graded(&mut conn, user, test, 100, at(1, 23)).await;
+        record(&database, attempt).await.unwrap();
+        let entries: Vec<(String, String)> =
+            sqlx::query_as("select period::text, starts_on::text from leaderboard_entries as e order by e.period")
+                .fetch_all(&mut *conn)
+                .await
+                .unwrap();
+        let expected = [("all", "1970-01-01"), ("month", "2026-03-01"), ("week", "2026-02-23"), ("day", "2026-03-01")];
+        assert_eq!(entries, expected.map(|(period, starts_on)| (period.to_owned(), starts_on.to_owned())));
+    }
+
+    #[sqlx::test(migrator = "crate::database::MIGRATIONS")]
+    async fn any_order_gives_the_highest_score_and_of_equal_ones_the_earliest(database: PgPool) {
+        let mut conn = database.acquire().await.unwrap();
+        for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]] {
+            let (user, test) = (register(&mut conn).await, publish(&mut conn).await);
+            let mut attempts = Vec::new();
+            for (score, hour) in [(500, 1), (900, 2), (900, 3), (100, 4)] {
+                attempts.push(graded(&mut conn, user, test, score, at(4, hour)).await);
+            }
+            for index in order {
+                record(&database, attempts[index]).await.unwrap();
+                assert_eq!(record(&database, attempts[index]).await.unwrap(), Recorded::Best(0), "a repetition");
+            }
+            let best: Vec<(uuid::Uuid, i32)> =
+                sqlx::query_as("select attempt_id, score from leaderboard_entries where test_id = $1")
+                    .bind(test.0)
+                    .fetch_all(&mut *conn)
+                    .await
+                    .unwrap();
+            assert_eq!(best, vec![(attempts[1].0, 900); 4], "{order:?}");
+        }
+        assert_exact(&database).await;
+    }
+
+    #[sqlx::test(migrator = "crate::database::MIGRATIONS")]
+    async fn two_hundred_concurrent_updates_leave_an_exact_histogram(_: PgPoolOptions, options: PgConnectOptions) {
+        let database = PgPoolOptions::new().max_connections(24).connect_with(options).await.unwrap();
+        let mut conn = database.acquire().await.unwrap();
+        let test = publish(&mut conn).await;
+        let (mut attempts, mut users) = (Vec::new(), Vec::new());
+        for _ in 0..40 {
+            users.push(register(&mut conn).await);
+        }
+        for n in 0..5u32 {
+            for (user, id) in (0u32..).zip(&users) {
+                // Few cells and rising scores: nearly every update takes from a cell to which another one adds.
+                let score = i32::try_from((n + user % 3) * 100).unwrap();
+                attempts.push(graded(&mut conn, *id, test, score, at(1 + (user + n) % 2, n)).await);
+            }
+        }
+        drop(conn);
+        try_join_all(attempts.iter().map(|attempt| record(&database, *attempt))).await.unwrap();
+        assert_exact(&database).await;
+        let wrong: i64 = sqlx::query_scalar(
+            "select count(*) from (
+                 select user_id, max(score) as best from attempts group by user_id
+             ) as truth full join (select * from leaderboard_entries where period = 'all') as entry using (user_id)
+             where best is distinct from score",
+        )
+        .fetch_one(&database)
+        .await
+        .unwrap();
+        assert_eq!(wrong, 0);
+        database.close().await;
+    }
+
+    #[sqlx::test(migrator = "crate::database::MIGRATIONS")]
+    async fn two_first_scores_of_one_student_at_once_are_one_entry(_: PgPoolOptions, options: PgConnectOptions) {
+        let database = PgPoolOptions::new().max_connections(24).connect_with(options).await.unwrap();
+        let mut conn = database.acquire().await.unwrap();
+        for _ in 0..10 {
+            let (user, test) = (register(&mut conn).await, publish(&mut conn).await);
+            let mut attempts = Vec::new();
+            for n in 0..20 {
+                attempts.push(graded(&mut conn, user, test, n * 100, at(4, 1)).await);
+            }
+            try_join_all(attempts.iter().map(|attempt| record(&database, *attempt))).await.unwrap();
+        }
+        assert_exact(&database).await;
+        let entries: (i64, i32, i32) =
+            sqlx::query_as("select count(*), min(score), max(score) from leaderboard_entries")
+                .fetch_one(&mut *conn)
+                .await
+                .unwrap();
+        assert_eq!(entries, (40, 1900, 1900));
+        drop(conn);
+        database.close().await;
+    }
+}

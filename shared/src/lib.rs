@@ -1,0 +1,27 @@
+//! What every process of Bellwork needs: configuration, the stores, and the tables by noun.
+//!
+//! Functions over tables take a connection and never commit: the caller owns the transaction.
+
+pub mod answers;
+pub mod attempts;
+pub mod config;
+pub mod content;
+pub mod database;
+pub mod events;
+pub mod idempotency;
+pub mod ids;
+pub mod installation;
+pub mod leaderboard;
+pub mod ledger;
+pub mod notifications;
+pub mod passwords;
+pub mod points;
+pub mod practice_tests;
+pub mod ranking;
+pub mod redis;
+pub mod results;
+pub mod retention;
+pub mod sessions;
+pub mod shutdown;
+pub mod telemetry;
+pub mod users;

@@ -1,0 +1,49 @@
+//! Results: a graded attempt with its student and its test, as a letter about it needs them.
+
+use sqlx::PgConnection;
+use sqlx::types::Json;
+
+use crate::attempts::Feedback;
+use crate::ids::{AttemptId, TestId, UserId};
+use crate::points::Points;
+
+/// A graded attempt.
+#[derive(Clone, Debug)]
+pub struct GradedAttempt {
+    /// The student's address.
+    pub email: String,
+    /// The student's name.
+    pub display_name: String,
+    /// The test taken.
+    pub test_id: TestId,
+    /// Its title.
+    pub title: String,
+    /// What the answers earned.
+    pub score: Points,
+    /// What all right answers would earn.
+    pub max_score: Points,
+    /// One per question, in the order of the test.
+    pub feedback: Json<Vec<Feedback>>,
+}
+
+/// The graded attempt of `user`, unless one of them has vanished or there is no result.
+///
+/// # Errors
+/// If the database fails.
+pub async fn find(conn: &mut PgConnection, user: UserId, id: AttemptId) -> sqlx::Result<Option<GradedAttempt>> {
+    sqlx::query_as!(
+        GradedAttempt,
+        r#"
+        select email, display_name, test_id as "test_id: TestId", title, score as "score!: Points",
+               attempts.max_score as "max_score: Points", feedback as "feedback!: Json<Vec<Feedback>>"
+        from attempts
+        join users on users.id = attempts.user_id
+        join practice_tests on practice_tests.id = attempts.test_id
+        where attempts.id = $2 and attempts.user_id = $1 and status = 'graded'
+        "#,
+        user as UserId,
+        id as AttemptId,
+    )
+    .fetch_optional(conn)
+    .await
+}
