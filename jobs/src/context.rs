@@ -1,0 +1,85 @@
+//! What a run may use: the stores, the marker, the mailer, and the way to tell the student how far it is.
+
+use std::sync::Arc;
+
+use bellwork_shared::events::{Event, Progress, channel};
+use bellwork_shared::ids::{JobId, UserId};
+use redis::aio::ConnectionManager;
+use sqlx::PgPool;
+use url::Url;
+
+use crate::mailer::Mailer;
+use crate::marker::Marker;
+
+/// What all runs of a process share.
+#[derive(Clone, Debug)]
+pub struct Platform {
+    /// PostgreSQL.
+    pub database: PgPool,
+    /// Where live events go.
+    pub publisher: Publisher,
+    /// Who grades free text.
+    pub marker: Arc<Marker>,
+    /// How mail leaves the house.
+    pub mailer: Mailer,
+    /// How students reach the API, for links.
+    pub public_url: Url,
+    /// How long finished jobs stay in the ledger.
+    pub ledger_retention_days: u32,
+}
+
+/// One run of one job.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'a> {
+    /// What all runs share.
+    pub platform: &'a Platform,
+    /// The job.
+    pub job: JobId,
+    /// The user on whose behalf it runs.
+    pub submitter: Option<UserId>,
+}
+
+impl Context<'_> {
+    /// Tells the job's submitter how far it is. A student who is not connected misses it, and that is all.
+    pub async fn progress(&self, percent: u8, message: &str) {
+        let Some(user) = self.submitter else { return };
+        let progress = Progress { job_id: self.job, percent, message: message.to_owned() };
+        self.platform.publisher.publish(&[(user, Event::Progress(progress))]).await;
+    }
+}
+
+/// Publishes live events. At most once: what must arrive stands in a table.
+#[derive(Clone)]
+pub struct Publisher {
+    redis: ConnectionManager,
+    prefix: Arc<str>,
+}
+
+impl std::fmt::Debug for Publisher {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Publisher").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+impl Publisher {
+    /// Publishes on channels that begin with `prefix`.
+    pub fn new(redis: ConnectionManager, prefix: &str) -> Self {
+        Self { redis, prefix: prefix.into() }
+    }
+
+    /// Publishes in one round trip. A failure is logged: streams find what they missed in the tables.
+    pub async fn publish(&self, events: &[(UserId, Event)]) {
+        if events.is_empty() {
+            return;
+        }
+        let mut pipeline = redis::pipe();
+        for (user, event) in events {
+            let message = serde_json::to_vec(event).expect("an event holds only strings, numbers and JSON");
+            pipeline.publish(channel(&self.prefix, *user), message).ignore();
+        }
+        let published: redis::RedisResult<()> = pipeline.query_async(&mut self.redis.clone()).await;
+        if let Err(error) = published {
+            tracing::warn!(%error, events = events.len(), "live events were not published");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! The few ways in which a run can end other than well. The retry rule reads only these.
+
+use std::time::Duration;
+
+use bellwork_shared::database::is_transient;
+
+/// Why a run did not end well, and what that means for the job.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// It may work later: charged as an attempt, retried after the backoff.
+    #[error("{reason}")]
+    Retry {
+        /// What happened, for an operator.
+        reason: String,
+        /// The least time to wait, if the other side named one (`Retry-After`).
+        after: Option<Duration>,
+    },
+    /// It will never work: given up at once.
+    #[error("{reason}")]
+    Fatal {
+        /// What happened, for an operator.
+        reason: String,
+    },
+    /// It is too early: tried again after this time, uncharged.
+    #[error("snoozed for {0:?}")]
+    Snooze(Duration),
+    /// It must not run any more.
+    #[error("cancelled")]
+    Cancelled,
+}
+
+impl Failure {
+    /// It may work later.
+    pub fn retry(reason: impl Into<String>) -> Self {
+        Self::Retry { reason: reason.into(), after: None }
+    }
+
+    /// It will never work.
+    pub fn fatal(reason: impl Into<String>) -> Self {
+        Self::Fatal { reason: reason.into() }
+    }
+}
+
+/// So long a job waits for PostgreSQL to come back, uncharged: it is not the job's fault.
+const DATABASE_AWAY: Duration = Duration::from_secs(1);
+
+impl From<sqlx::Error> for Failure {
+    fn from(error: sqlx::Error) -> Self {
+        if is_transient(&error) { Self::Snooze(DATABASE_AWAY) } else { Self::retry(format!("database: {error}")) }
+    }
+}
+
+/// With its whole chain of causes; a database that is away anywhere in it is not the job's fault.
+impl From<anyhow::Error> for Failure {
+    fn from(error: anyhow::Error) -> Self {
+        let cause = error.chain().find_map(|cause| cause.downcast_ref::<sqlx::Error>());
+        if cause.is_some_and(is_transient) { Self::Snooze(DATABASE_AWAY) } else { Self::retry(format!("{error:#}")) }
+    }
+}

@@ -1,0 +1,55 @@
+//! THE TABLE of what can be run. A new kind is one file here and two lines below.
+
+pub mod close_stale_sessions;
+pub mod grade_attempt;
+pub mod notify_user;
+pub mod prune_ledger;
+pub mod send_email;
+pub mod update_leaderboard;
+
+use crate::job::Kind;
+
+/// All kinds.
+pub static ALL: &[Kind] = &[
+    Kind::of::<close_stale_sessions::CloseStaleSessions>(),
+    Kind::of::<grade_attempt::GradeAttempt>(),
+    Kind::of::<notify_user::NotifyUser>(),
+    Kind::of::<prune_ledger::PruneLedger>(),
+    Kind::of::<send_email::SendEmail>(),
+    Kind::of::<update_leaderboard::UpdateLeaderboard>(),
+];
+
+/// The kind with that stored name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Kind> {
+    ALL.iter().find(|kind| kind.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_file_here_is_in_the_table() {
+        let files = std::fs::read_dir(concat!(env!("CARGO_MANIFEST_DIR"), "/src/kinds")).unwrap();
+        let mut files: Vec<_> = files.map(|file| file.unwrap().file_name().into_string().unwrap()).collect();
+        files.retain(|file| file != "mod.rs");
+        files.sort();
+        let kinds: Vec<_> = ALL.iter().map(|kind| format!("{}.rs", kind.name)).collect();
+        assert_eq!(files, kinds, "the table is sorted by name");
+    }
+
+    #[test]
+    fn stored_names_and_limits_are_a_contract() {
+        let row = |kind: &Kind| (kind.name, kind.version, kind.queue.name, kind.priority.name(), kind.max_attempts);
+        let table = [
+            ("close_stale_sessions", 1, "maintenance", "normal", 5),
+            ("grade_attempt", 1, "ai", "normal", 5),
+            ("notify_user", 1, "notification", "high", 5),
+            ("prune_ledger", 1, "maintenance", "normal", 5),
+            ("send_email", 1, "email", "normal", 5),
+            ("update_leaderboard", 1, "leaderboard", "normal", 5),
+        ];
+        assert_eq!(ALL.iter().map(row).collect::<Vec<_>>(), table);
+    }
+}

@@ -1,0 +1,80 @@
+//! Ranks the score of a graded attempt.
+
+use bellwork_shared::ids::AttemptId;
+use bellwork_shared::leaderboard::{self, Recorded};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use crate::context::Context;
+use crate::failure::Failure;
+use crate::job::Job;
+use crate::queues::{LEADERBOARD, Queue};
+use crate::recording::Recording;
+
+/// The payload.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UpdateLeaderboard {
+    /// The attempt.
+    pub attempt_id: AttemptId,
+}
+
+impl Job for UpdateLeaderboard {
+    const KIND: &'static str = "update_leaderboard";
+    const QUEUE: &'static Queue = &LEADERBOARD;
+
+    type Output = ();
+
+    async fn run(&self, _context: Context<'_>) -> Result<(), Failure> {
+        Ok(())
+    }
+
+    async fn record(&self, (): (), recording: &mut Recording<'_>) -> anyhow::Result<()> {
+        match leaderboard::record_score(recording.conn, self.attempt_id).await? {
+            Recorded::Best(boards) => recording.result(json!({ "best_in": boards })),
+            Recorded::NoResult => tracing::warn!(attempt = %self.attempt_id, "the attempt to be ranked has no result"),
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::PgPool;
+
+    use super::*;
+    use crate::marker::Marker;
+    use crate::rehearsal::{Stage, attempt, graded_attempt, publish_test, register};
+
+    #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+    async fn a_best_score_is_ranked_and_a_lower_one_is_not(database: PgPool) {
+        let mut conn = database.acquire().await.unwrap();
+        let (user, test) = (register(&mut conn, "Zoe").await, publish_test(&mut conn).await);
+        let stage = Stage::new(&database, Marker::Rubric);
+        for (score, boards) in [(500, 4), (400, 0), (500, 0), (600, 4)] {
+            let attempt_id = graded_attempt(&mut conn, user, &test, score).await;
+            let performed = stage.perform(&UpdateLeaderboard { attempt_id }).await.unwrap();
+            assert_eq!(performed.result(), &json!({ "best_in": boards }), "{score}");
+        }
+    }
+
+    #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+    async fn an_attempt_that_has_vanished_or_is_not_graded_is_a_success(database: PgPool) {
+        let mut conn = database.acquire().await.unwrap();
+        let (user, test) = (register(&mut conn, "Zoe").await, publish_test(&mut conn).await);
+        let stage = Stage::new(&database, Marker::Rubric);
+        for attempt_id in [AttemptId::new(), attempt(&mut conn, user, &test, []).await] {
+            let performed = stage.perform(&UpdateLeaderboard { attempt_id }).await.unwrap();
+            assert_eq!(performed.aftermath.result, None);
+        }
+        let ranked: i64 =
+            sqlx::query_scalar("select count(*) from leaderboard_histogram").fetch_one(&mut *conn).await.unwrap();
+        assert_eq!(ranked, 0);
+    }
+
+    #[test]
+    fn the_stored_shape_is_read() {
+        let stored = r#"{"attempt_id":"0199a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b"}"#;
+        let attempt_id = "0199a1b2-c3d4-7e5f-8a6b-7c8d9e0f1a2b".parse().unwrap();
+        assert_eq!(serde_json::from_str::<UpdateLeaderboard>(stored).unwrap(), UpdateLeaderboard { attempt_id });
+    }
+}

@@ -1,0 +1,21 @@
+//! The jobs Bellwork can run, and how one is submitted.
+
+pub mod backoff;
+pub mod context;
+pub mod envelope;
+pub mod failure;
+pub mod grading;
+pub mod job;
+pub mod kinds;
+pub mod mailer;
+pub mod marker;
+pub mod paper;
+pub mod queues;
+pub mod reconcile;
+pub mod recording;
+#[cfg(test)]
+mod rehearsal;
+pub mod rubric;
+pub mod submit;
+pub mod tutor;
+pub mod wording;

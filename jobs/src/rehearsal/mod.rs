@@ -1,0 +1,224 @@
+//! For tests: a platform on the test's own database, a student who takes a test, and the way of a job from run to commit.
+
+pub(crate) mod chat_server;
+pub(crate) mod inbox;
+pub(crate) mod smtp_server;
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bellwork_shared::answers::{Answer, Response};
+use bellwork_shared::attempts::{self, NewAttempt};
+use bellwork_shared::config::mail::MailConfig;
+use bellwork_shared::ids::{AttemptId, JobId, QuestionId, TestId, UserId};
+use bellwork_shared::ledger;
+use bellwork_shared::points::Points;
+use serde_json::{Value, json};
+use sqlx::{PgConnection, PgPool};
+use uuid::Uuid;
+
+use crate::context::{Context, Platform, Publisher};
+use crate::failure::Failure;
+use crate::job::Job;
+use crate::mailer::Mailer;
+use crate::marker::Marker;
+use crate::recording::{Aftermath, Recording};
+
+/// A directory that goes with its owner.
+#[derive(Debug)]
+pub(crate) struct TemporaryDirectory(PathBuf);
+
+impl TemporaryDirectory {
+    pub(crate) fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("bellwork-{}", Uuid::new_v4().simple()));
+        std::fs::create_dir(&path).unwrap();
+        Self(path)
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for TemporaryDirectory {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// An address where nobody listens, held so that nobody begins to.
+pub(crate) fn deserted_address() -> (tokio::net::TcpSocket, std::net::SocketAddr) {
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.bind((std::net::Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+    let address = socket.local_addr().unwrap();
+    (socket, address)
+}
+
+/// A platform with a channel prefix and a mail directory of its own.
+pub(crate) struct Stage {
+    pub(crate) platform: Platform,
+    pub(crate) prefix: String,
+    pub(crate) mail: TemporaryDirectory,
+}
+
+pub(crate) fn redis_client() -> redis::Client {
+    let url = std::env::var("TEST_REDIS_URL").expect("TEST_REDIS_URL is set: scripts/test does it");
+    bellwork_shared::redis::client(&url.parse().unwrap()).unwrap()
+}
+
+impl Stage {
+    pub(crate) fn new(database: &PgPool, marker: Marker) -> Self {
+        let (mail, prefix) = (TemporaryDirectory::new(), format!("test-{}", Uuid::new_v4().simple()));
+        let from = "Bellwork <bellwork@school.test>".to_owned();
+        let mailer = Mailer::new(&MailConfig { smtp_url: None, from, dir: mail.path().to_owned() }).unwrap();
+        let redis = bellwork_shared::redis::connection(&redis_client()).unwrap();
+        let platform = Platform {
+            database: database.clone(),
+            publisher: Publisher::new(redis, &prefix),
+            marker: Arc::new(marker),
+            mailer,
+            public_url: "https://school.test/practice/".parse().unwrap(),
+            ledger_retention_days: 30,
+        };
+        Self { platform, prefix, mail }
+    }
+
+    /// Runs and records `job` as the executor does, but for the closing of its row.
+    pub(crate) async fn perform<J: Job>(&self, job: &J) -> Result<Performed, Failure> {
+        self.perform_as(JobId::new(), None, job).await
+    }
+
+    pub(crate) async fn perform_as<J: Job>(
+        &self,
+        id: JobId,
+        submitter: Option<UserId>,
+        job: &J,
+    ) -> Result<Performed, Failure> {
+        let output = job.run(Context { platform: &self.platform, job: id, submitter }).await?;
+        let mut transaction = self.platform.database.begin().await?;
+        let mut recording = Recording::new(&mut transaction, id, submitter, None);
+        job.record(output, &mut recording).await?;
+        let aftermath = recording.finish();
+        ledger::insert(&mut transaction, &aftermath.children).await?;
+        transaction.commit().await?;
+        Ok(Performed { job: id, aftermath })
+    }
+
+    /// Buries `job` as the executor does.
+    pub(crate) async fn bury<J: Job>(&self, job: &J) -> Aftermath {
+        let mut transaction = self.platform.database.begin().await.unwrap();
+        let mut recording = Recording::new(&mut transaction, JobId::new(), None, None);
+        job.buried(&mut recording).await.unwrap();
+        let aftermath = recording.finish();
+        transaction.commit().await.unwrap();
+        aftermath
+    }
+}
+
+/// A job that was run and recorded.
+#[derive(Debug)]
+pub(crate) struct Performed {
+    pub(crate) job: JobId,
+    pub(crate) aftermath: Aftermath,
+}
+
+impl Performed {
+    pub(crate) fn result(&self) -> &Value {
+        self.aftermath.result.as_ref().expect("the job left a result")
+    }
+
+    pub(crate) fn children(&self) -> Vec<(&str, &Value)> {
+        self.aftermath.children.iter().map(|job| (job.kind, &job.payload)).collect()
+    }
+}
+
+pub(crate) async fn register(conn: &mut PgConnection, name: &str) -> UserId {
+    let (id, email) = (UserId::new(), format!("{}@home.test", name.to_lowercase()));
+    let insert = "insert into users (id, email, display_name, role, password_hash) values ($1, $2, $3, 'student', '')";
+    sqlx::query(insert).bind(id.0).bind(email).bind(name).execute(conn).await.unwrap();
+    id
+}
+
+/// A test and its questions, in their order.
+pub(crate) struct PracticeTest {
+    pub(crate) id: TestId,
+    pub(crate) questions: Vec<QuestionId>,
+}
+
+/// A test worth 9 points: a choice (1), choices (2), a number (2), and two texts (2 each).
+pub(crate) async fn publish_test(conn: &mut PgConnection) -> PracticeTest {
+    let id = TestId::new();
+    let insert = "insert into practice_tests (id, slug, title, subject, description, passage, max_score, source_hash) \
+                  values ($1, $2, 'The harbour', 'reading', '', 'The mill stood still.', 900, '')";
+    sqlx::query(insert).bind(id.0).bind(id.to_string()).execute(&mut *conn).await.unwrap();
+    let choices = json!([{"id": "a", "text": "Ann"}, {"id": "b", "text": "Bea & <Co>"}, {"id": "c", "text": "Cid"}]);
+    let key_points = json!([
+        {"id": "k1", "text": "The mill was a failure.", "terms": [["mill"], ["failed", "jammed"]]},
+        {"id": "k2", "text": "The market grew.", "terms": [["market"], ["grew", "growth"]]},
+    ]);
+    let text_key = json!({ "model_answer": "The mill failed and the market grew.", "key_points": key_points });
+    let rows = [
+        ("single_choice", choices.clone(), json!({ "choice_ids": ["b"] }), 100),
+        ("multiple_choice", choices, json!({ "choice_ids": ["a", "c"] }), 200),
+        ("numeric", json!([]), json!({ "number": 4, "tolerance": 0 }), 200),
+        ("free_text", json!([]), text_key.clone(), 200),
+        ("free_text", json!([]), text_key, 200),
+    ];
+    let mut questions = Vec::new();
+    for (index, (kind, choices, key, points)) in rows.into_iter().enumerate() {
+        let (question, position) = (QuestionId::new(), i16::try_from(index).unwrap() + 1);
+        let insert = "insert into questions (id, test_id, slug, position, kind, topic, difficulty, prompt, choices, \
+                      answer_key, explanation, points) \
+                      values ($1, $2, $3, $4, $5::question_kind, '', 1, $6, $7, $8, 'So it is.', $9)";
+        sqlx::query(insert)
+            .bind(question.0)
+            .bind(id.0)
+            .bind(format!("q{position}"))
+            .bind(position)
+            .bind(kind)
+            .bind(format!("Question {position}?"))
+            .bind(choices)
+            .bind(key)
+            .bind(points)
+            .execute(&mut *conn)
+            .await
+            .unwrap();
+        questions.push(question);
+    }
+    PracticeTest { id, questions }
+}
+
+/// Stores an attempt at `test`; the responses go to its questions in their order.
+pub(crate) async fn attempt(
+    conn: &mut PgConnection,
+    user: UserId,
+    test: &PracticeTest,
+    responses: impl IntoIterator<Item = Response>,
+) -> AttemptId {
+    let questions = test.questions.iter().copied();
+    let answers: Vec<_> =
+        questions.zip(responses).map(|(question_id, response)| Answer { question_id, response }).collect();
+    let (id, job) = (AttemptId::new(), JobId::new());
+    let new = NewAttempt { id, user, test: test.id, job, answers: &answers, max_score: Points(900) };
+    attempts::insert(conn, &new).await.unwrap();
+    id
+}
+
+/// Responses to all questions of the test; the written ones are `first` and `second`.
+pub(crate) fn responses(first: &str, second: &str) -> [Response; 5] {
+    let ids = |ids: &str| Response::ChoiceIds(ids.chars().map(String::from).collect());
+    [ids("b"), ids("a"), Response::Number(5.0), Response::Text(first.to_owned()), Response::Text(second.to_owned())]
+}
+
+/// An attempt with that score, as if it had just been graded.
+pub(crate) async fn graded_attempt(
+    conn: &mut PgConnection,
+    user: UserId,
+    test: &PracticeTest,
+    score: i32,
+) -> AttemptId {
+    let id = attempt(&mut *conn, user, test, []).await;
+    let update = "update attempts set status = 'graded', score = $2, feedback = '[]', graded_at = now() where id = $1";
+    sqlx::query(update).bind(id.0).bind(score).execute(conn).await.unwrap();
+    id
+}
