@@ -1,0 +1,116 @@
+//! The transactions that end a delivery: effects, follow-ups and the end of the job's own row, all or nothing.
+
+use std::time::Duration;
+
+use bellwork_jobs::job::Ran;
+use bellwork_jobs::recording::{Aftermath, Recording};
+use bellwork_shared::ids::JobId;
+use bellwork_shared::ledger::{self, Closing, Waiting};
+use chrono::Utc;
+use sqlx::{PgPool, Postgres, Transaction};
+
+use crate::executor::Opened;
+
+/// Whose record it is.
+#[derive(Debug)]
+pub enum Recorded {
+    /// Committed now; these steps follow.
+    Ours(Aftermath),
+    /// The row was closed before; nothing was written.
+    SomebodyElses,
+}
+
+/// Writes the effects of a job that has run, its follow-ups, and its end.
+///
+/// # Errors
+/// If the database or the kind's `record` fails; nothing is written then, unless the answer to the commit was lost.
+pub async fn done(database: &PgPool, opened: &Opened, ran: Box<dyn Ran + '_>) -> anyhow::Result<Recorded> {
+    let mut tx = database.begin().await?;
+    let mut recording = recording(&mut tx, opened);
+    ran.record(&mut recording).await?;
+    let aftermath = recording.finish();
+    match ledger::close_done(&mut tx, opened.id, aftermath.result.as_ref(), &aftermath.children).await? {
+        Closing::Ours => {
+            accept(&mut tx, &aftermath).await?;
+            tx.commit().await?;
+            Ok(Recorded::Ours(aftermath))
+        }
+        Closing::SomebodyElses => {
+            tx.rollback().await?;
+            Ok(Recorded::SomebodyElses)
+        }
+    }
+}
+
+/// Writes what follows when a job is given up, and its end as dead. Nothing follows if the row was closed before.
+///
+/// # Errors
+/// As [`done`].
+pub async fn dead(database: &PgPool, opened: &Opened, reason: &str) -> anyhow::Result<Aftermath> {
+    let mut tx = database.begin().await?;
+    let mut recording = recording(&mut tx, opened);
+    opened.job.buried(&mut recording).await?;
+    let aftermath = recording.finish();
+    if ledger::close_dead(&mut tx, opened.id, reason).await? == Closing::SomebodyElses {
+        tx.rollback().await?;
+        return Ok(Aftermath::default());
+    }
+    accept(&mut tx, &aftermath).await?;
+    tx.commit().await?;
+    Ok(aftermath)
+}
+
+/// Closes a job as dead whose payload cannot be read.
+///
+/// # Errors
+/// If the database fails.
+pub async fn dead_unread(database: &PgPool, id: JobId, reason: &str) -> sqlx::Result<()> {
+    ledger::close_dead(&mut *database.acquire().await?, id, reason).await?;
+    Ok(())
+}
+
+/// Charges a failure. Returns the delay before the next attempt, or nothing if there is to be none.
+///
+/// # Errors
+/// If the database fails.
+pub async fn failed(
+    database: &PgPool,
+    id: JobId,
+    reason: &str,
+    worker: &str,
+    delay: impl Fn(u16) -> Duration,
+) -> sqlx::Result<Option<Duration>> {
+    let mut tx = database.begin().await?;
+    let Some(attempts) = ledger::charge(&mut tx, id, reason, worker).await? else { return Ok(Some(Duration::ZERO)) };
+    let delay = (attempts.failed < attempts.most).then(|| delay(attempts.failed));
+    if let Some(delay) = delay {
+        ledger::postpone(&mut tx, id, Waiting::ToRetry, Utc::now() + delay).await?;
+    }
+    tx.commit().await?;
+    Ok(delay)
+}
+
+/// Notes that a job waits, uncharged.
+///
+/// # Errors
+/// If the database fails.
+pub async fn snoozed(database: &PgPool, id: JobId, delay: Duration) -> sqlx::Result<()> {
+    ledger::postpone(&mut *database.acquire().await?, id, Waiting::Snoozed, Utc::now() + delay).await
+}
+
+/// Closes a job as cancelled.
+///
+/// # Errors
+/// If the database fails.
+pub async fn cancelled(database: &PgPool, id: JobId) -> sqlx::Result<()> {
+    ledger::close_cancelled(&mut *database.acquire().await?, id).await?;
+    Ok(())
+}
+
+fn recording<'a>(tx: &'a mut Transaction<'_, Postgres>, opened: &Opened) -> Recording<'a> {
+    Recording::new(tx, opened.id, opened.submitter, opened.trace_parent.clone())
+}
+
+async fn accept(tx: &mut Transaction<'_, Postgres>, aftermath: &Aftermath) -> sqlx::Result<()> {
+    if aftermath.children.is_empty() { Ok(()) } else { ledger::insert(tx, &aftermath.children).await }
+}

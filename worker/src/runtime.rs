@@ -1,0 +1,193 @@
+//! A running worker process: one apalis worker per queue, the tasks beside them, and the drain.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use anyhow::Context as _;
+use apalis_core::error::BoxDynError;
+use apalis_core::monitor::Monitor;
+use apalis_core::task::Task;
+use apalis_core::worker::builder::WorkerBuilder;
+use bellwork_jobs::backoff::{Backoff, CAP};
+use bellwork_jobs::context::{Platform, Publisher};
+use bellwork_jobs::mailer::Mailer;
+use bellwork_jobs::marker::Marker;
+use bellwork_jobs::queues::{self, Queue};
+use bellwork_jobs::submit::Submitter;
+use bellwork_queue::{Delivery, Engine, Verdict, WorkerProcess};
+use bellwork_shared::config::Config;
+use bellwork_shared::config::worker::QueueSelection;
+use bellwork_shared::{database, redis};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tower_service::Service;
+use tracing::{info, warn};
+
+use crate::executor::Executor;
+use crate::{quarantine, reconcile, relay, schedule};
+
+/// So long a stopping process may take to give its jobs back; after that they are found by its silence.
+const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// How a process is being stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Stage {
+    /// Not at all.
+    Running,
+    /// Nothing more is claimed; running jobs may end.
+    Draining,
+    /// What runs goes back.
+    Stopping,
+}
+
+/// The queues to serve, with their concurrency.
+///
+/// # Errors
+/// If a name is not that of a queue.
+pub fn select(selection: &QueueSelection) -> anyhow::Result<Vec<(&'static Queue, usize)>> {
+    if selection.0.is_empty() {
+        return Ok(queues::ALL.iter().map(|queue| (*queue, queue.concurrency)).collect());
+    }
+    let known = || queues::ALL.iter().map(|queue| queue.name).collect::<Vec<_>>().join(", ");
+    let serve = selection.0.iter().map(|(name, concurrency)| {
+        let queue = queues::find(name).with_context(|| format!("there is no queue {name}; there are {}.", known()))?;
+        Ok((queue, *concurrency))
+    });
+    serve.collect()
+}
+
+/// Runs jobs until `stage` says to stop, and drains.
+///
+/// # Errors
+/// If the configuration cannot be used, or a worker ends by itself.
+pub async fn run(config: &Config, stage: watch::Receiver<Stage>) -> anyhow::Result<()> {
+    let serving = select(&config.worker.queues)?;
+    let names: Vec<&'static str> = serving.iter().map(|(queue, _)| queue.name).collect();
+    let client = redis::client(&config.redis.queue_url).context("REDIS_URL cannot be used")?;
+    let connection = redis::connection(&client).context("REDIS_URL cannot be used")?;
+    let engine = Engine::new(client, connection.clone(), &config.redis.prefix);
+    let platform = platform(config)?;
+    let (submitter, _) = Submitter::start(engine.producer(), platform.database.clone());
+    let process = Arc::new(WorkerProcess::start(engine.clone(), &names).await?);
+    let executor = Executor {
+        platform,
+        submitter,
+        backoff: Backoff { base: config.worker.retry_base, cap: CAP },
+        worker: process.id().as_str().into(),
+    };
+    let _tasks = beside(config, &engine, &names, &executor, connection);
+    info!(process = process.id().as_str(), queues = names.join(","), "running");
+    drive(&process, &serving, &executor, config.worker.drain, stage).await
+}
+
+fn platform(config: &Config) -> anyhow::Result<Platform> {
+    let events = redis::client(&config.redis.cache_url).context("CACHE_REDIS_URL cannot be used")?;
+    let events = redis::connection(&events).context("CACHE_REDIS_URL cannot be used")?;
+    Ok(Platform {
+        database: database::pool(&config.database, "start-workers").context("DATABASE_URL cannot be used")?,
+        publisher: Publisher::new(events, &config.redis.prefix),
+        marker: Arc::new(Marker::new(&config.ai)?),
+        mailer: Mailer::new(&config.mail)?,
+        public_url: config.http.public_url.clone(),
+        ledger_retention_days: config.worker.ledger_retention_days,
+    })
+}
+
+/// Starts what runs beside the workers: relay, reconciler, scheduler, and the quarantine of each queue.
+fn beside(
+    config: &Config,
+    engine: &Engine,
+    names: &[&'static str],
+    executor: &Executor,
+    connection: ::redis::aio::ConnectionManager,
+) -> JoinSet<()> {
+    let (database, submitter) = (executor.platform.database.clone(), executor.submitter.clone());
+    let mut tasks = JoinSet::new();
+    tasks.spawn(relay::run(database.clone(), submitter.clone()));
+    tasks.spawn(schedule::run(database.clone(), submitter.clone(), schedule::ALL));
+    let redis = reconcile::Connection::new(connection, &config.redis.prefix);
+    tasks.spawn(reconcile::Reconciler { database, submitter, redis, every: config.worker.reconcile_every }.run());
+    for queue in names {
+        let looked_after = quarantine::run(engine.clone(), queue, executor.clone());
+        tasks.spawn(async move {
+            if let Err(error) = looked_after.await {
+                warn!(%error, "no upkeep");
+            }
+        });
+    }
+    tasks
+}
+
+/// Runs the workers; when they are told to stop, waits for running jobs, then gives back what has not ended.
+async fn drive(
+    process: &Arc<WorkerProcess>,
+    serving: &[(&'static Queue, usize)],
+    executor: &Executor,
+    drain: Duration,
+    mut stage: watch::Receiver<Stage>,
+) -> anyhow::Result<()> {
+    let mut monitor = Monitor::new();
+    for (queue, concurrency) in serving.iter().copied() {
+        let (process, handler) = (Arc::clone(process), Handler(executor.clone()));
+        monitor = monitor.register(move |_| {
+            let backend = process.backend(queue.name, concurrency).expect("the process was started with this queue");
+            WorkerBuilder::new(queue.name).backend(backend).build(handler.clone())
+        });
+    }
+    let stopping = {
+        let (process, mut stage) = (Arc::clone(process), stage.clone());
+        async move {
+            // The sender lives as long as the process does.
+            let _ = stage.wait_for(|stage| *stage >= Stage::Draining).await;
+            info!("draining");
+            process.stop_claiming();
+            Ok(())
+        }
+    };
+    tokio::select! {
+        ended = monitor.run_with_signal(stopping) => ended.context("a worker ended by itself")?,
+        () = patience(&mut stage, drain) => warn!("the drain has ended; what still runs goes back"),
+    }
+    give_back(process).await;
+    Ok(())
+}
+
+/// Resolves when the drain has lasted long enough, or is cut short.
+async fn patience(stage: &mut watch::Receiver<Stage>, drain: Duration) {
+    let _ = stage.wait_for(|stage| *stage >= Stage::Draining).await;
+    let _ = tokio::time::timeout(drain, stage.wait_for(|stage| *stage >= Stage::Stopping)).await;
+}
+
+async fn give_back(process: &WorkerProcess) {
+    match tokio::time::timeout(RELEASE_TIMEOUT, process.release_all()).await {
+        Ok(0) => info!("drained"),
+        Ok(jobs) => warn!(jobs, "given back, uncharged"),
+        Err(_) => return warn!("Redis is away: the jobs of this process are found by its silence"),
+    }
+    if let Ok(Err(error)) = tokio::time::timeout(RELEASE_TIMEOUT, process.leave()).await {
+        warn!(%error, "still registered; found dead by its silence");
+    }
+}
+
+/// The executor as a service of apalis. Each delivery runs on a task of its own, on any thread.
+#[derive(Clone, Debug)]
+struct Handler(Executor);
+
+impl Service<Task<Delivery>> for Handler {
+    type Response = Verdict;
+    type Error = BoxDynError;
+    type Future = Pin<Box<dyn Future<Output = Result<Verdict, BoxDynError>> + Send>>;
+
+    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), BoxDynError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, task: Task<Delivery>) -> Self::Future {
+        let executor = self.0.clone();
+        let running = tokio::spawn(async move { executor.execute(&task.args).await });
+        Box::pin(async move { Ok(running.await?) })
+    }
+}
