@@ -1,0 +1,122 @@
+//! What all requests of a process share.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bellwork_jobs::envelope::Addressed;
+use bellwork_jobs::submit::Submitter;
+use bellwork_queue::{Engine, Inspector};
+use bellwork_shared::config::Config;
+use bellwork_shared::config::http::HttpConfig;
+use bellwork_shared::installation::{self, Installation};
+use metrics_exporter_prometheus::PrometheusHandle;
+use redis::aio::ConnectionManager;
+use sqlx::PgPool;
+use tokio::sync::OnceCell;
+use tokio::task::JoinHandle;
+use tokio::time::timeout;
+
+use crate::error::ApiError;
+use crate::hub::Hub;
+use crate::passwords::Passwords;
+
+/// So long an answer waits for the push of what it has accepted.
+const PUSH_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// What all requests of a process share. Nothing in it needs PostgreSQL or Redis to be there when it is made.
+pub(crate) struct App {
+    /// Listening, sessions and streams.
+    pub(crate) config: HttpConfig,
+    /// PostgreSQL.
+    pub(crate) database: PgPool,
+    /// The queue instance of Redis, for the health check; jobs go through the next two.
+    pub(crate) redis: ConnectionManager,
+    /// Pushes accepted jobs.
+    submitter: Submitter,
+    /// Looks at queues and steers them.
+    pub(crate) inspector: Inspector,
+    /// The live streams of this process.
+    pub(crate) hub: Hub,
+    /// Hashes passwords.
+    pub(crate) passwords: Passwords,
+    /// Renders this process's metrics.
+    pub(crate) metrics: PrometheusHandle,
+    /// When this process started.
+    pub(crate) started: Instant,
+    /// Read with the first request that needs it, since the database may come later than this process.
+    installation: OnceCell<Installation>,
+    /// Set at a stop, so that balancers and new streams go elsewhere.
+    draining: AtomicBool,
+}
+
+impl App {
+    /// Builds the state and starts its tasks on the current runtime. The handle resolves once the state is gone and the
+    /// outbox is cleared of what was pushed.
+    ///
+    /// # Errors
+    /// If an address in `config` cannot be used.
+    pub(crate) fn start(
+        config: &Config,
+        database: PgPool,
+        metrics: PrometheusHandle,
+        cores: usize,
+    ) -> anyhow::Result<(Self, JoinHandle<()>)> {
+        let queue_client = bellwork_shared::redis::client(&config.redis.queue_url)?;
+        let redis = bellwork_shared::redis::connection(&queue_client)?;
+        let events_client = bellwork_shared::redis::client(&config.redis.cache_url)?;
+        let engine = Engine::new(queue_client, redis.clone(), &config.redis.prefix);
+        let (submitter, outbox) = Submitter::start(engine.producer(), database.clone());
+        let app = Self {
+            config: config.http.clone(),
+            hub: Hub::start(events_client, &config.redis.prefix, database.clone(), config.http.stream_heartbeat),
+            database,
+            redis,
+            submitter,
+            inspector: engine.inspector(),
+            passwords: Passwords::new(cores),
+            metrics,
+            started: Instant::now(),
+            installation: OnceCell::new(),
+            draining: AtomicBool::new(false),
+        };
+        Ok((app, outbox))
+    }
+
+    /// What all processes of this installation agree on.
+    ///
+    /// # Errors
+    /// If it has not been read yet and the database fails.
+    pub(crate) async fn installation(&self) -> Result<&Installation, ApiError> {
+        let read = async || installation::read(&mut *self.database.acquire().await?).await;
+        Ok(self.installation.get_or_try_init(read).await?)
+    }
+
+    /// Pushes jobs whose rows are committed. A Redis that is away or slow delays the answer by no more than a moment: the
+    /// relay pushes what stays in the outbox.
+    pub(crate) async fn push<'a, J>(&self, jobs: &'a [J])
+    where
+        Addressed: From<&'a J>,
+    {
+        if timeout(PUSH_TIMEOUT, self.submitter.push(jobs)).await.is_err() {
+            tracing::warn!(jobs = jobs.len(), "not pushed in time; the relay will");
+        }
+    }
+
+    /// True once this process has been told to stop.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    /// Tells balancers and new streams to go elsewhere, and ends the open streams over the configured window. Returns when
+    /// they have ended, at the latest a little after it.
+    pub(crate) async fn drain(&self) {
+        self.draining.store(true, Ordering::Relaxed);
+        self.hub.drain(self.config.stream_drain).await;
+    }
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("bind", &self.config.bind).finish_non_exhaustive()
+    }
+}

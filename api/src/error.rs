@@ -1,0 +1,225 @@
+//! How errors are treated.
+//!
+//! Everything that can go wrong while a request is answered becomes one [`ApiError`]. Each variant has a status and a
+//! sentence for the client; what caused it stays inside. [`crate::observe`] is the only place that turns it into an
+//! answer: there the cause is logged, once, beside the request's id, and the client gets `application/problem+json`
+//! (RFC 9457) without it. Below the handlers, functions return the errors of their crates and `?` converts: a database
+//! that may come back is 503, any other failure 500. Nothing is logged on the way up.
+
+use std::fmt;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{self, HeaderValue};
+use actix_web::{HttpResponse, ResponseError};
+use bellwork_shared::database::is_transient;
+use serde::Serialize;
+
+/// What is sent as `Content-Type` of a problem.
+pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
+/// So many seconds a client is asked to wait while a store is away.
+const RETRY_AFTER_SECONDS: &str = "1";
+
+/// A part of the input that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct InputError {
+    /// A JSON pointer into the body, or `/` and the name of a query parameter; empty: the whole.
+    pub(crate) pointer: String,
+    /// A sentence for the client.
+    pub(crate) detail: String,
+}
+
+impl InputError {
+    /// What is wrong at `pointer`.
+    pub(crate) fn at(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { pointer: pointer.into(), detail: detail.into() }
+    }
+}
+
+/// Why a request is not answered as asked.
+#[derive(Debug)]
+pub(crate) enum ApiError {
+    /// 400: the body is not JSON.
+    Malformed(InputError),
+    /// 401: nobody is signed in.
+    Unauthenticated,
+    /// 401: the address and the password do not belong together.
+    WrongCredentials,
+    /// 403: signed in, but not allowed to.
+    Forbidden(&'static str),
+    /// 404: there is no such thing, or it is somebody else's.
+    NotFound,
+    /// 405, with the methods that are allowed.
+    MethodNotAllowed(HeaderValue),
+    /// 409: the thing is not in a state for this.
+    Conflict(&'static str),
+    /// 409: another student has registered with this address.
+    EmailTaken,
+    /// 409: a request with this idempotency key is being worked on.
+    StillRunning,
+    /// 413: the body is too large.
+    TooLarge,
+    /// 415: the body is not announced as JSON.
+    NotJson,
+    /// 422: understood, but wrong.
+    Invalid(Vec<InputError>),
+    /// 422: the idempotency key was used with another body.
+    KeyReused,
+    /// Another status that the web framework chose, such as 400 for a body that broke off.
+    Framework(StatusCode),
+    /// 503: too much to do at the moment.
+    Overloaded,
+    /// 503: a store is away for now.
+    Unavailable(anyhow::Error),
+    /// 500: a mistake of ours.
+    Internal(anyhow::Error),
+}
+
+/// The body of every answer that is an error (RFC 9457).
+#[derive(Debug, Serialize)]
+struct Problem<'a> {
+    #[serde(rename = "type")]
+    kind: String,
+    title: &'a str,
+    status: u16,
+    detail: &'a str,
+    instance: &'a str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'a [InputError],
+}
+
+impl ApiError {
+    /// Wrong input at one place.
+    pub(crate) fn invalid(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::Invalid(vec![InputError::at(pointer, detail)])
+    }
+
+    /// The answer to a request for the path `instance`.
+    #[must_use]
+    pub(crate) fn respond(&self, instance: &str) -> HttpResponse {
+        let (name, title, detail) = self.words();
+        let status = self.status();
+        let taken;
+        let errors = match self {
+            Self::Invalid(errors) => &errors[..],
+            Self::Malformed(error) => std::slice::from_ref(error),
+            Self::EmailTaken => {
+                taken = [InputError::at("/email", "This address is registered already.")];
+                &taken
+            }
+            _ => &[],
+        };
+        let kind = format!("urn:bellwork:problem:{name}");
+        let problem = Problem { kind, title, status: status.as_u16(), detail, instance, errors };
+        let mut response = HttpResponse::build(status);
+        response.insert_header((header::CONTENT_TYPE, PROBLEM_JSON));
+        match self {
+            Self::Unauthenticated => response.insert_header((header::WWW_AUTHENTICATE, "Bearer")),
+            Self::MethodNotAllowed(allow) => response.insert_header((header::ALLOW, allow.clone())),
+            Self::Overloaded | Self::Unavailable(_) | Self::StillRunning => {
+                response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECONDS))
+            }
+            _ => &mut response,
+        };
+        response.body(serde_json::to_vec(&problem).expect("a problem holds only strings and a number"))
+    }
+
+    /// What went wrong inside, for the log.
+    #[must_use]
+    pub(crate) fn cause(&self) -> Option<&anyhow::Error> {
+        match self {
+            Self::Unavailable(cause) | Self::Internal(cause) => Some(cause),
+            _ => None,
+        }
+    }
+
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::Unauthenticated | Self::WrongCredentials => StatusCode::UNAUTHORIZED,
+            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Conflict(_) | Self::EmailTaken | Self::StillRunning => StatusCode::CONFLICT,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::Invalid(_) | Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Framework(status) => *status,
+            Self::Overloaded | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The last part of its type, its title and its detail. Types are a contract; the other two are for people.
+    fn words(&self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Self::Malformed(_) => ("malformed-json", "Malformed JSON", "The body is not JSON."),
+            Self::Unauthenticated => {
+                ("unauthenticated", "Not signed in", "Sign in and send the token, or let your session cookie do so.")
+            }
+            Self::WrongCredentials => (
+                "wrong-credentials",
+                "Wrong address or password",
+                "The address and the password do not belong together.",
+            ),
+            Self::Forbidden(detail) => ("forbidden", "Not allowed", detail),
+            Self::NotFound => ("not-found", "Not found", "There is no such thing here, or it is not yours."),
+            Self::MethodNotAllowed(_) => {
+                ("method-not-allowed", "Method not allowed", "This path takes other methods; see the header Allow.")
+            }
+            Self::Conflict(detail) => ("conflict", "Conflict", detail),
+            Self::EmailTaken => ("email-taken", "Address taken", "Somebody has registered with this address."),
+            Self::StillRunning => (
+                "idempotency-key-in-use",
+                "Still running",
+                "A request with this idempotency key is being worked on; ask again.",
+            ),
+            Self::TooLarge => ("too-large", "Too large", "The body is larger than this path takes."),
+            Self::NotJson => ("not-json", "Unsupported media type", "Send application/json."),
+            Self::Invalid(_) => ("invalid-input", "Invalid input", "Some of the input cannot be used; see errors."),
+            Self::KeyReused => (
+                "idempotency-key-reused",
+                "Idempotency key reused",
+                "This idempotency key was used with another body; choose a new one.",
+            ),
+            Self::Framework(_) => ("bad-request", "Bad request", "The request cannot be understood."),
+            Self::Overloaded => ("overloaded", "Too busy", "There is too much to do at the moment; ask again."),
+            Self::Unavailable(_) => ("unavailable", "Unavailable", "A part of the service is away; ask again."),
+            Self::Internal(_) => ("internal", "Internal error", "Something went wrong here; it has been noted."),
+        }
+    }
+}
+
+impl fmt::Display for ApiError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.words().1)
+    }
+}
+
+/// So that handlers can return it. The answer made here names no instance; [`crate::observe`] makes it again with one.
+impl ResponseError for ApiError {
+    fn status_code(&self) -> StatusCode {
+        self.status()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        self.respond("")
+    }
+}
+
+impl From<sqlx::Error> for ApiError {
+    fn from(error: sqlx::Error) -> Self {
+        if is_transient(&error) { Self::Unavailable(error.into()) } else { Self::Internal(error.into()) }
+    }
+}
+
+impl From<bellwork_queue::Error> for ApiError {
+    fn from(error: bellwork_queue::Error) -> Self {
+        if error.is_transient() { Self::Unavailable(error.into()) } else { Self::Internal(error.into()) }
+    }
+}
+
+impl From<anyhow::Error> for ApiError {
+    fn from(error: anyhow::Error) -> Self {
+        Self::Internal(error)
+    }
+}

@@ -1,0 +1,191 @@
+//! Who listens: the streams of this process by student.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bellwork_shared::ids::{SessionId, UserId};
+use tokio::sync::mpsc;
+use tokio::sync::mpsc::error::TrySendError;
+
+use super::{Reason, SeatId, Signal};
+
+/// So many streams a student may have here: some tabs and a telephone. With one more, the oldest ends.
+const STREAMS_PER_USER: usize = 6;
+/// The label of the streams' gauge.
+pub(super) const TRANSPORT: &str = "sse";
+
+/// A stream, as its signals reach it.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) id: SeatId,
+    pub(super) session: SessionId,
+    pub(super) signals: mpsc::Sender<Arc<Signal>>,
+}
+
+/// The streams of this process by student, the oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Registry {
+    users: HashMap<UserId, Vec<Seat>>,
+    count: usize,
+    /// Set at a stop: streams that come later end within the same window.
+    draining: Option<Duration>,
+}
+
+impl Registry {
+    /// How many streams there are.
+    pub(super) fn count(&self) -> usize {
+        self.count
+    }
+
+    /// True if `user` has a stream.
+    pub(super) fn has(&self, user: UserId) -> bool {
+        self.users.contains_key(&user)
+    }
+
+    /// The students who have streams.
+    pub(super) fn users(&self) -> impl Iterator<Item = UserId> + '_ {
+        self.users.keys().copied()
+    }
+
+    /// Each stream's student and session.
+    pub(super) fn roll(&self) -> Vec<(UserId, SessionId)> {
+        let seats = self.users.iter().flat_map(|(user, seats)| seats.iter().map(|seat| (*user, seat.session)));
+        seats.collect()
+    }
+
+    /// Adds a stream; the oldest of too many ends.
+    pub(super) fn add(&mut self, user: UserId, seat: Seat) {
+        if let Some(window) = self.draining {
+            let _ = seat.signals.try_send(Arc::new(Signal::Drain(window)));
+        }
+        let seats = self.users.entry(user).or_default();
+        seats.push(seat);
+        self.count += 1;
+        metrics::gauge!("bellwork_streams", "transport" => TRANSPORT).increment(1);
+        if seats.len() > STREAMS_PER_USER {
+            let oldest = seats[0].id;
+            self.end_where(user, Reason::Evicted, |seat| seat.id == oldest);
+        }
+    }
+
+    /// Removes a stream that has ended by itself. Nothing if it was ended from here.
+    pub(super) fn remove(&mut self, user: UserId, id: SeatId, reason: Reason) {
+        self.close_where(user, |seat| (seat.id == id).then_some(reason));
+    }
+
+    /// Ends the streams of these sessions.
+    pub(super) fn end_sessions(&mut self, sessions: &[SessionId]) {
+        let users: Vec<_> = self.users().collect();
+        for user in users {
+            self.end_where(user, Reason::Session, |seat| sessions.contains(&seat.session));
+        }
+    }
+
+    /// Tells the streams of `user`. One whose queue is full is not read by its client: it is cut off.
+    pub(super) fn deliver(&mut self, user: UserId, signal: &Arc<Signal>) {
+        self.close_where(user, |seat| match seat.signals.try_send(Arc::clone(signal)) {
+            Ok(()) => None,
+            Err(TrySendError::Full(_)) => Some(Reason::Slow),
+            Err(TrySendError::Closed(_)) => Some(Reason::Client),
+        });
+    }
+
+    /// Tells the streams of `user` where PostgreSQL stands. One whose queue is full hears of it with its signals.
+    pub(super) fn position(&self, user: UserId, seq: i64) {
+        let signal = Arc::new(Signal::Position(seq));
+        for seat in self.users.get(&user).into_iter().flatten() {
+            let _ = seat.signals.try_send(Arc::clone(&signal));
+        }
+    }
+
+    /// Tells all streams, and those to come, to end within `window`.
+    pub(super) fn drain(&mut self, window: Duration) {
+        self.draining = Some(window);
+        let signal = Arc::new(Signal::Drain(window));
+        let users: Vec<_> = self.users().collect();
+        for user in users {
+            self.deliver(user, &signal);
+        }
+    }
+
+    fn end_where(&mut self, user: UserId, reason: Reason, chosen: impl Fn(&Seat) -> bool) {
+        self.close_where(user, |seat| {
+            let ends = chosen(seat);
+            if ends {
+                let _ = seat.signals.try_send(Arc::new(Signal::End(reason)));
+            }
+            ends.then_some(reason)
+        });
+    }
+
+    /// Removes the streams of `user` for which `closed` gives a reason, and counts them. Their queues end with that.
+    fn close_where(&mut self, user: UserId, closed: impl Fn(&Seat) -> Option<Reason>) {
+        let Some(seats) = self.users.get_mut(&user) else { return };
+        let before = seats.len();
+        seats.retain(|seat| match closed(seat) {
+            None => true,
+            Some(reason) => {
+                metrics::gauge!("bellwork_streams", "transport" => TRANSPORT).decrement(1);
+                metrics::counter!("bellwork_stream_closed_total", "reason" => reason.name()).increment(1);
+                false
+            }
+        });
+        self.count -= before - seats.len();
+        if seats.is_empty() {
+            self.users.remove(&user);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seat(id: u64) -> (Seat, mpsc::Receiver<Arc<Signal>>) {
+        let (signals, received) = mpsc::channel(1);
+        (Seat { id: SeatId(id), session: SessionId::new(), signals }, received)
+    }
+
+    #[test]
+    fn with_one_stream_too_many_the_oldest_ends() {
+        let (mut registry, user) = (Registry::default(), UserId::new());
+        let mut received: Vec<_> = (0..=STREAMS_PER_USER as u64)
+            .map(|id| {
+                let (seat, received) = seat(id);
+                registry.add(user, seat);
+                received
+            })
+            .collect();
+        assert_eq!(registry.count(), STREAMS_PER_USER);
+        assert!(matches!(*received[0].try_recv().unwrap(), Signal::End(Reason::Evicted)));
+        assert!(received[0].is_closed() && !received[1].is_closed());
+    }
+
+    #[test]
+    fn a_stream_that_is_not_read_is_cut_off_and_others_go_on() {
+        let (mut registry, user) = (Registry::default(), UserId::new());
+        let ((slow, _slow), (quick, mut quick_received)) = (seat(1), seat(2));
+        registry.add(user, slow);
+        registry.add(user, quick);
+        for seq in 1..=3 {
+            registry.deliver(user, &Arc::new(Signal::Position(seq)));
+            assert!(matches!(*quick_received.try_recv().unwrap(), Signal::Position(got) if got == seq));
+        }
+        assert_eq!(registry.roll().len(), 1);
+    }
+
+    #[test]
+    fn a_student_without_streams_is_forgotten() {
+        let (mut registry, user) = (Registry::default(), UserId::new());
+        let (seat, _received) = seat(1);
+        let session = seat.session;
+        registry.add(user, seat);
+        registry.end_sessions(&[SessionId::new()]);
+        assert!(registry.has(user));
+        registry.end_sessions(&[session]);
+        assert!(!registry.has(user));
+        registry.remove(user, SeatId(1), Reason::Client);
+        assert_eq!(registry.count(), 0);
+    }
+}

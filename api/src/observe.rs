@@ -1,0 +1,174 @@
+//! What happens around every request: its id, its metrics, and the one place where an error becomes an answer.
+
+use std::panic::AssertUnwindSafe;
+use std::time::Instant;
+
+use actix_web::body::{BoxBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse};
+use futures_util::FutureExt;
+use uuid::Uuid;
+
+use crate::error::ApiError;
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const MAX_REQUEST_ID: usize = 128;
+/// The route of a request that matched none.
+const UNMATCHED: &str = "unmatched";
+
+/// The id of a request: the client's own if it is sane, else a new UUIDv7.
+#[derive(Clone, Debug)]
+pub(crate) struct RequestId(HeaderValue);
+
+/// The path pattern of a route, for metrics.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct RoutePattern(pub(crate) &'static str);
+
+impl RequestId {
+    fn of(headers: &HeaderMap) -> Self {
+        match headers.get(&REQUEST_ID).filter(|id| is_sane(id.as_bytes())) {
+            Some(id) => Self(id.clone()),
+            None => {
+                let id = Uuid::now_v7().to_string();
+                Self(HeaderValue::from_str(&id).expect("a UUID is a valid header value"))
+            }
+        }
+    }
+
+    /// As text.
+    #[must_use]
+    pub(crate) fn as_str(&self) -> &str {
+        self.0.to_str().unwrap_or_default()
+    }
+}
+
+fn is_sane(id: &[u8]) -> bool {
+    (1..=MAX_REQUEST_ID).contains(&id.len()) && id.iter().all(|c| c.is_ascii_alphanumeric() || b"-_.:+/=".contains(c))
+}
+
+/// The middleware around all routes.
+///
+/// # Errors
+/// None: each becomes an answer here.
+pub(crate) async fn observe(
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    let started = Instant::now();
+    let (method, path) = (request.method().clone(), request.path().to_owned());
+    let id = RequestId::of(request.headers());
+    request.extensions_mut().insert(id.clone());
+    let answered = AssertUnwindSafe(next.call(request)).catch_unwind().await;
+    let Ok(answered) = answered else { return Err(panicked(&path, &id)) };
+    let answer = answered?.map_into_boxed_body();
+    let route = answer.request().app_data::<RoutePattern>().map_or(UNMATCHED, |pattern| pattern.0);
+    let (request, response) = answer.into_parts();
+    let response = finish(response, &path, &id);
+    metrics::histogram!(
+        "bellwork_http_request_seconds",
+        "route" => route, "method" => name(&method), "status" => response.status().as_str().to_owned(),
+    )
+    .record(started.elapsed());
+    Ok(ServiceResponse::new(request, response))
+}
+
+/// Turns an error into a problem, logs its cause, and adds the headers that every answer has.
+fn finish(mut response: HttpResponse, path: &str, id: &RequestId) -> HttpResponse {
+    if let Some(error) = response.error() {
+        let framework;
+        let error = if let Some(error) = error.as_error::<ApiError>() {
+            error
+        } else {
+            framework = ApiError::Framework(error.as_response_error().status_code());
+            &framework
+        };
+        if let Some(cause) = error.cause() {
+            tracing::error!(request = id.as_str(), path, cause = format!("{cause:#}"), "{error}");
+        }
+        response = error.respond(path);
+    }
+    add_headers(response.headers_mut(), id);
+    response
+}
+
+fn add_headers(headers: &mut HeaderMap, id: &RequestId) {
+    headers.insert(REQUEST_ID, id.0.clone());
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    if !headers.contains_key(header::CACHE_CONTROL) {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    }
+}
+
+/// The panic's message is on standard error already; the client learns nothing of it.
+fn panicked(path: &str, id: &RequestId) -> Error {
+    let error = ApiError::Internal(anyhow::anyhow!("a handler panicked"));
+    tracing::error!(request = id.as_str(), path, "a handler panicked");
+    let mut response = error.respond(path);
+    add_headers(response.headers_mut(), id);
+    actix_web::error::InternalError::from_response("a handler panicked", response).into()
+}
+
+/// Only methods that some route takes, so that a client cannot invent labels.
+fn name(method: &actix_web::http::Method) -> &'static str {
+    match method.as_str() {
+        "GET" => "GET",
+        "HEAD" => "HEAD",
+        "POST" => "POST",
+        "DELETE" => "DELETE",
+        _ => "OTHER",
+    }
+}
+
+/// The W3C trace context for what `request` causes: the caller's trace if it sent one, else one made of the request's id.
+#[must_use]
+pub(crate) fn trace_parent(request: &HttpRequest) -> String {
+    let sent = request.headers().get("traceparent").and_then(|value| value.to_str().ok()).and_then(trace_of);
+    let trace = sent.unwrap_or_else(|| {
+        let extensions = request.extensions();
+        let id = extensions.get::<RequestId>().and_then(|id| Uuid::parse_str(id.as_str()).ok());
+        id.unwrap_or_else(Uuid::now_v7).simple().to_string()
+    });
+    format!("00-{trace}-{:016x}-01", rand::random_range(1..=u64::MAX))
+}
+
+/// The trace id of a well-formed `traceparent` of version 00.
+fn trace_of(header: &str) -> Option<String> {
+    let mut parts = header.split('-');
+    let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
+    let hex = |text: &str, length| {
+        text.len() == length && text.bytes().all(|c| c.is_ascii_digit() || (b'a'..=b'f').contains(&c))
+    };
+    let well_formed = version == "00" && hex(trace, 32) && hex(parent, 16) && hex(flags, 2) && parts.next().is_none();
+    let zero = |text: &str| text.bytes().all(|c| c == b'0');
+    (well_formed && !zero(trace) && !zero(parent)).then(|| trace.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_well_formed_trace_is_continued() {
+        let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+        assert_eq!(trace_of(&format!("00-{trace}-00f067aa0ba902b7-01")).as_deref(), Some(trace));
+        for header in [
+            "",
+            "00",
+            &format!("01-{trace}-00f067aa0ba902b7-01"),
+            &format!("00-{trace}-0000000000000000-01"),
+            "00-x-y-z",
+        ] {
+            assert_eq!(trace_of(header), None, "{header}");
+        }
+    }
+
+    #[test]
+    fn a_request_id_is_short_and_printable() {
+        assert!(is_sane(b"01890a5d-ac96-774b-bcce-b302099a8057"));
+        for id in [&b""[..], b"a b", b"a\"b", &[b'a'; 129]] {
+            assert!(!is_sane(id));
+        }
+    }
+}

@@ -1,0 +1,107 @@
+//! Jobs, as their submitters see them.
+
+use std::time::Duration;
+
+use actix_web::{HttpResponse, web};
+use bellwork_queue::{Place, Priority};
+use bellwork_shared::attempts;
+use bellwork_shared::ids::JobId;
+use bellwork_shared::ledger::{self, Closing, JobRow, JobState};
+use bellwork_shared::users::Role;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use serde_json::Value;
+use tokio::time::timeout;
+
+use crate::app::App;
+use crate::auth::SignedIn;
+use crate::error::ApiError;
+use crate::input::Id;
+
+/// So long an answer waits for Redis; without it the ledger's word is given.
+const LOCATE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// A job, as it goes out over HTTP.
+#[derive(Serialize)]
+pub(super) struct JobView {
+    id: JobId,
+    kind: String,
+    queue: String,
+    priority: Priority,
+    state: JobState,
+    /// The number of the run that is under way or was the last; 0 before the first.
+    attempt: i16,
+    max_attempts: i16,
+    /// Reported on the live stream only.
+    progress: Option<u8>,
+    run_at: DateTime<Utc>,
+    created_at: DateTime<Utc>,
+    finished_at: Option<DateTime<Utc>>,
+    error: Option<String>,
+    result: Option<Value>,
+}
+
+/// `GET /api/jobs/{id}`
+pub(super) async fn show(app: web::Data<App>, caller: SignedIn, id: Id<JobId>) -> Result<HttpResponse, ApiError> {
+    let row = ledger::find(&mut *app.database.acquire().await?, id.0).await?;
+    let row = visible(row, &caller)?;
+    Ok(HttpResponse::Ok().json(view(&app, row).await))
+}
+
+/// `DELETE /api/jobs/{id}`: the row decides. A job that starts at the same moment finds it closed and leaves nothing behind.
+pub(super) async fn cancel(app: web::Data<App>, caller: SignedIn, id: Id<JobId>) -> Result<HttpResponse, ApiError> {
+    let row = ledger::find(&mut *app.database.acquire().await?, id.0).await?;
+    let row = visible(row, &caller)?;
+    if is_running(&app, &row).await {
+        return Err(ApiError::Conflict("The job is running."));
+    }
+    let mut tx = app.database.begin().await?;
+    if ledger::close_cancelled(&mut tx, row.id).await? == Closing::SomebodyElses {
+        return Err(ApiError::Conflict("The job has ended."));
+    }
+    if let Some(submitter) = row.submitter {
+        attempts::mark_cancelled(&mut tx, submitter, row.id).await?;
+    }
+    tx.commit().await?;
+    if let Err(error) = app.inspector.remove(&row.queue, row.id.0).await {
+        tracing::warn!(%error, job = %row.id, "not removed from Redis; a worker will find its row closed");
+    }
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Somebody else's job is none.
+fn visible(row: Option<JobRow>, caller: &SignedIn) -> Result<JobRow, ApiError> {
+    let own = |row: &JobRow| caller.user.role == Role::Admin || row.submitter == Some(caller.user.id);
+    row.filter(own).ok_or(ApiError::NotFound)
+}
+
+/// The job with what Redis knows of it.
+pub(super) async fn view(app: &App, row: JobRow) -> JobView {
+    let state = if is_running(app, &row).await { JobState::Running } else { row.state };
+    let in_a_run = matches!(state, JobState::Running | JobState::Done);
+    JobView {
+        id: row.id,
+        kind: row.kind,
+        queue: row.queue,
+        priority: Priority::try_from(row.priority).unwrap_or_default(),
+        state,
+        attempt: row.attempts.saturating_add(i16::from(in_a_run)),
+        max_attempts: row.max_attempts,
+        progress: None,
+        run_at: row.run_at,
+        created_at: row.created_at,
+        finished_at: row.finished_at,
+        error: row.last_error,
+        result: row.result,
+    }
+}
+
+async fn is_running(app: &App, row: &JobRow) -> bool {
+    if row.finished_at.is_some() {
+        return false;
+    }
+    match timeout(LOCATE_TIMEOUT, app.inspector.locate(&row.queue, row.id.0)).await {
+        Ok(Ok(place)) => place == Place::Leased,
+        Ok(Err(_)) | Err(_) => false,
+    }
+}

@@ -1,0 +1,214 @@
+//! The application under test, and who calls it.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use bellwork_api::routes::Role;
+use bellwork_api::server::Server;
+use bellwork_jobs::context::Publisher;
+use bellwork_queue::{Engine, Inspector};
+use bellwork_shared::config::{Config, Variables};
+use bellwork_shared::ids::{JobId, UserId};
+use bellwork_shared::notifications::{self, NewNotification, Notification};
+use bellwork_shared::{redis, telemetry};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
+use reqwest::header::HeaderMap;
+use reqwest::{Client, Method, RequestBuilder, StatusCode};
+use serde_json::{Value, json};
+use sqlx::PgPool;
+use uuid::Uuid;
+
+/// What has not happened by then will not.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The application on a port of its own, with a prefix of its own in Redis.
+pub(crate) struct Application {
+    pub(crate) url: String,
+    pub(crate) database: PgPool,
+    pub(crate) config: Config,
+    pub(crate) publisher: Publisher,
+    pub(crate) inspector: Inspector,
+    pub(crate) server: Server,
+    http: Client,
+}
+
+impl Application {
+    pub(crate) async fn start(database: PgPool) -> Self {
+        Self::start_with(database, &[])
+    }
+
+    /// With further variables, which win.
+    pub(crate) fn start_with(database: PgPool, variables: &[(&str, &str)]) -> Self {
+        telemetry::install_tls();
+        let prefix = format!("test-{}", Uuid::now_v7());
+        let defaults = [
+            ("DATABASE_URL", "postgres://unused"),
+            ("REDIS_URL", &redis_url()),
+            ("REDIS_PREFIX", &prefix),
+            ("BIND", "127.0.0.1:0"),
+            ("STREAM_DRAIN_SECONDS", "1"),
+        ];
+        let config = Config::read(&Variables::of_pairs(defaults.iter().chain(variables).copied())).unwrap();
+        let client = redis::client(&redis_url().parse().unwrap()).unwrap();
+        let connection = redis::connection(&client).unwrap();
+        let server = Server::start(&config, Role::All, database.clone(), recorder()).unwrap();
+        Self {
+            url: format!("http://{}", server.address()),
+            database,
+            config,
+            publisher: Publisher::new(connection.clone(), &prefix),
+            inspector: Engine::new(client, connection, &prefix).inspector(),
+            server,
+            http: Client::new(),
+        }
+    }
+
+    pub(crate) fn anybody(&self) -> Caller {
+        Caller { http: self.http.clone(), url: self.url.clone(), token: None, id: UserId::new() }
+    }
+
+    /// Somebody who has just registered.
+    pub(crate) async fn student(&self) -> Caller {
+        let email = format!("{}@example.com", Uuid::now_v7());
+        let body = json!({ "email": email, "password": "correct horse", "display_name": "Ada" });
+        let answer = self.anybody().post("/api/auth/register", &body).await;
+        assert_eq!(answer.status, StatusCode::CREATED, "{answer:?}");
+        let token = answer.body["token"].as_str().map(str::to_owned);
+        Caller { token, id: answer.body["user"]["id"].as_str().unwrap().parse().unwrap(), ..self.anybody() }
+    }
+
+    pub(crate) async fn admin(&self) -> Caller {
+        let admin = self.student().await;
+        let promoted = sqlx::query("update users set role = 'admin' where id = $1").bind(admin.id.0);
+        assert_eq!(promoted.execute(&self.database).await.unwrap().rows_affected(), 1);
+        admin
+    }
+
+    /// Writes a notification as a job would, without an event.
+    pub(crate) async fn write(&self, user: UserId, body: &str) -> Notification {
+        let data = json!({});
+        let new = NewNotification { user, kind: "greeting", title: "Hello", body, data: &data, job: JobId::new() };
+        let mut conn = self.database.acquire().await.unwrap();
+        notifications::insert(&mut conn, &new).await.unwrap().unwrap()
+    }
+
+    /// Writes a notification and publishes its event.
+    pub(crate) async fn notify(&self, user: UserId, body: &str) -> i64 {
+        let notification = self.write(user, body).await;
+        let seq = notification.seq;
+        self.publisher.publish(&[(user, bellwork_shared::events::Event::Notification(notification))]).await;
+        seq
+    }
+
+    pub(crate) async fn count(&self, table: &'static str) -> i64 {
+        let count = sqlx::AssertSqlSafe(format!("select count(*) from {table}"));
+        sqlx::query_scalar(count).fetch_one(&self.database).await.unwrap()
+    }
+
+    /// The sum of a metric's series that hold `label`.
+    pub(crate) async fn metric(&self, name: &str, label: &str) -> f64 {
+        let text = self.http.get(format!("{}/api/metrics", self.url)).send().await.unwrap().text().await.unwrap();
+        let lines = text.lines().filter(|line| line.starts_with(name) && line.contains(label));
+        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap()).sum()
+    }
+
+    pub(crate) async fn stop(self) {
+        self.server.stop().await;
+        self.server.ended().await.unwrap();
+    }
+}
+
+/// Somebody with or without a token.
+#[derive(Clone)]
+pub(crate) struct Caller {
+    pub(crate) http: Client,
+    pub(crate) url: String,
+    pub(crate) token: Option<String>,
+    pub(crate) id: UserId,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Caller {
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{path}", self.url));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        Answer::of(self.request(Method::GET, path)).await
+    }
+
+    pub(crate) async fn post(&self, path: &str, body: &Value) -> Answer {
+        Answer::of(self.request(Method::POST, path).json(body)).await
+    }
+
+    pub(crate) async fn delete(&self, path: &str) -> Answer {
+        Answer::of(self.request(Method::DELETE, path)).await
+    }
+}
+
+impl Answer {
+    pub(crate) async fn of(request: RequestBuilder) -> Self {
+        let response = within("an answer", request.send()).await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await.unwrap();
+        let body = if text.is_empty() { Value::Null } else { serde_json::from_str(&text).expect("JSON") };
+        Self { status, headers, body }
+    }
+
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers.get(name).map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// Checks that it is a problem of this status, and returns the pointers of its errors.
+    #[track_caller]
+    pub(crate) fn problem(&self, status: u16) -> Vec<String> {
+        assert_eq!(self.status.as_u16(), status, "{self:?}");
+        assert_eq!(self.header("content-type"), "application/problem+json", "{self:?}");
+        for member in ["type", "title", "detail", "instance"] {
+            assert!(self.body[member].as_str().is_some_and(|text| !text.is_empty()), "{member}: {self:?}");
+        }
+        assert_eq!(self.body["status"], status);
+        let errors = self.body["errors"].as_array().map(Vec::as_slice).unwrap_or_default();
+        errors.iter().map(|error| error["pointer"].as_str().unwrap().to_owned()).collect()
+    }
+}
+
+/// The result, if it is there before the deadline.
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(DEADLINE, future).await {
+        Ok(result) => result,
+        Err(_) => panic!("it did not happen in time: {what}"),
+    }
+}
+
+/// Looks until `look` is satisfied.
+pub(crate) async fn eventually(what: &str, mut look: impl AsyncFnMut() -> bool) {
+    within(what, async {
+        while !look().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    })
+    .await;
+}
+
+pub(crate) fn redis_url() -> String {
+    let url = std::env::var("TEST_REDIS_URL").or_else(|_| std::env::var("REDIS_URL"));
+    url.expect("TEST_REDIS_URL names a Redis for tests; scripts/test starts one")
+}
+
+/// One for all tests of this program, since a program has one.
+fn recorder() -> PrometheusHandle {
+    static RECORDER: OnceLock<PrometheusHandle> = OnceLock::new();
+    RECORDER.get_or_init(|| PrometheusBuilder::new().install_recorder().unwrap()).clone()
+}
