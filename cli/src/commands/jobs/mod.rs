@@ -1,0 +1,129 @@
+//! `bellwork jobs …`
+
+mod cancel;
+mod enqueue;
+mod list;
+mod retry;
+mod show;
+
+use bellwork_queue::{Inspector, Place, Priority};
+use bellwork_shared::ids::JobId;
+use bellwork_shared::ledger::{JobRow, JobState};
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::advice::advised;
+use crate::screen::{Screen, Tone};
+
+/// See and steer jobs.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Jobs {
+    /// List jobs, the newest first.
+    List(list::List),
+    /// Show all about a job: its payload, its failures, and where it is now.
+    Show(show::Show),
+    /// Let a dead or cancelled job run again, with its attempts at zero.
+    Retry(retry::Retry),
+    /// Let a job not run, or not leave anything behind.
+    Cancel(cancel::Cancel),
+    /// Submit a job by hand.
+    Enqueue(enqueue::Enqueue),
+}
+
+impl Jobs {
+    pub(crate) async fn run(self, screen: &mut Screen) -> anyhow::Result<()> {
+        match self {
+            Self::List(command) => command.run(screen).await,
+            Self::Show(command) => command.run(screen).await,
+            Self::Retry(command) => command.run(screen).await,
+            Self::Cancel(command) => command.run(screen).await,
+            Self::Enqueue(command) => command.run(screen).await,
+        }
+    }
+}
+
+/// There is no such job.
+fn not_found(id: JobId) -> anyhow::Error {
+    advised(
+        format!("There is no job {id}."),
+        "`bellwork jobs list` lists jobs; old ones that ended are dropped from the ledger.",
+    )
+}
+
+/// Where Redis has an unfinished job. The row's state becomes running if a process has it.
+async fn locate(row: &mut JobRow, inspector: &Inspector) -> Result<Place, bellwork_queue::Error> {
+    if row.finished_at.is_some() {
+        return Ok(Place::Absent);
+    }
+    let place = inspector.locate(&row.queue, row.id.0).await?;
+    if place == Place::Leased {
+        row.state = JobState::Running;
+    }
+    Ok(place)
+}
+
+fn priority_name(rank: i16) -> &'static str {
+    Priority::try_from(rank).unwrap_or_default().name()
+}
+
+/// The job for programs: its row, with the priority's name.
+fn as_json(row: &JobRow) -> Value {
+    let mut job = json!(row);
+    job["priority"] = priority_name(row.priority).into();
+    job
+}
+
+/// All states, in the order of a job's life.
+const STATES: [JobState; 7] = [
+    JobState::Scheduled,
+    JobState::Ready,
+    JobState::Running,
+    JobState::Retrying,
+    JobState::Done,
+    JobState::Dead,
+    JobState::Cancelled,
+];
+
+fn state_name(state: JobState) -> &'static str {
+    match state {
+        JobState::Scheduled => "scheduled",
+        JobState::Ready => "ready",
+        JobState::Running => "running",
+        JobState::Retrying => "retrying",
+        JobState::Done => "done",
+        JobState::Dead => "dead",
+        JobState::Cancelled => "cancelled",
+    }
+}
+
+fn state_tone(state: JobState) -> Tone {
+    match state {
+        JobState::Scheduled | JobState::Ready => Tone::Plain,
+        JobState::Running | JobState::Done => Tone::Good,
+        JobState::Retrying => Tone::Caution,
+        JobState::Dead => Tone::Bad,
+        JobState::Cancelled => Tone::Faint,
+    }
+}
+
+/// Reads the name of a state, for clap.
+fn parse_state(name: &str) -> Result<JobState, String> {
+    STATES.into_iter().find(|state| state_name(*state) == name).ok_or_else(|| {
+        let known: Vec<_> = STATES.into_iter().map(state_name).collect();
+        format!("it must be one of {}", known.join(", "))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn states_have_the_names_of_the_api() {
+        for state in STATES {
+            assert_eq!(json!(state), state_name(state));
+            assert_eq!(parse_state(state_name(state)), Ok(state));
+        }
+        assert!(parse_state("failed").unwrap_err().contains("retrying"));
+    }
+}

@@ -1,0 +1,35 @@
+//! The stores that a command needs, and no others: `bellwork migrate` works while Redis is down.
+
+use std::str::FromStr;
+
+use anyhow::Context;
+use bellwork_queue::Engine;
+use bellwork_shared::config::Variables;
+use bellwork_shared::config::database::DatabaseConfig;
+use bellwork_shared::config::redis::RedisConfig;
+use bellwork_shared::{database, redis};
+use sqlx::PgPool;
+use sqlx::postgres::PgConnectOptions;
+
+const APPLICATION: &str = "bellwork";
+
+/// PostgreSQL, with the limits on statements that all processes have.
+pub(crate) fn database() -> anyhow::Result<PgPool> {
+    let config = DatabaseConfig::read(&Variables::of_process())?;
+    database::pool(&config, APPLICATION).context("DATABASE_URL cannot be used")
+}
+
+/// How to reach PostgreSQL, without limits on statements: a migration takes as long as it takes.
+pub(crate) fn unlimited_database() -> anyhow::Result<PgConnectOptions> {
+    let config = DatabaseConfig::read(&Variables::of_process())?;
+    let options = PgConnectOptions::from_str(config.url.as_str()).context("DATABASE_URL cannot be used")?;
+    Ok(options.application_name(APPLICATION))
+}
+
+/// The queues in Redis. The first command connects.
+pub(crate) fn engine() -> anyhow::Result<Engine> {
+    let config = RedisConfig::read(&Variables::of_process())?;
+    let client = redis::client(&config.queue_url).context("REDIS_URL cannot be used")?;
+    let connection = redis::connection(&client).context("REDIS_URL cannot be used")?;
+    Ok(Engine::new(client, connection, &config.prefix))
+}
