@@ -1,0 +1,135 @@
+//! Processes killed without a word at the worst instants. Each attempt still has exactly one result, one place on the
+//! board, one notification, and runs again within ten seconds.
+
+use std::time::{Duration, Instant};
+
+use bellwork_tests::ai_server::{AiServer, Manner};
+use bellwork_tests::eventually;
+use bellwork_tests::installation::Installation;
+use bellwork_tests::program::Signal;
+use bellwork_tests::student::simple_answers;
+use sqlx::{Connection, Executor, PgConnection};
+
+use crate::effects::happened_once;
+use crate::key::right_answers;
+
+/// The promise, and the time the grading itself takes.
+const PROMISED: Duration = Duration::from_secs(10);
+
+async fn running_jobs(installation: &Installation, queue: &str) -> u64 {
+    let key = format!("{{{}:{queue}}}:leases", installation.variable("REDIS_PREFIX"));
+    let mut connection = installation.redis_connection().await;
+    let leases: u64 = redis::cmd("HLEN").arg(key).query_async(&mut connection).await.unwrap();
+    leases.saturating_sub(1)
+}
+
+#[tokio::test]
+async fn a_worker_killed_after_its_claim() {
+    let installation = Installation::new().await;
+    let api = installation.api().await;
+    let student = installation.student(&api).await;
+    let test = student.test("algebra").await;
+    let submitted = student.submit(&test, &simple_answers(&test)).await;
+    // Whoever claims the job cannot even read its attempt.
+    let mut blocker = PgConnection::connect(installation.variable("DATABASE_URL")).await.unwrap();
+    let mut lock = blocker.begin().await.unwrap();
+    lock.execute("lock table attempts in access exclusive mode").await.unwrap();
+    let doomed = installation.workers("");
+    eventually("the claim", async || (running_jobs(&installation, "ai").await == 1).then_some(())).await;
+    doomed.kill();
+    let killed = Instant::now();
+    lock.rollback().await.unwrap();
+    let _heir = installation.workers("");
+    student.attempt_in(submitted["id"].as_str().unwrap(), &["graded"]).await;
+    assert!(killed.elapsed() < PROMISED, "{:?}", killed.elapsed());
+    happened_once(&installation, 1).await;
+}
+
+#[tokio::test]
+async fn a_worker_killed_in_the_middle_of_its_run() {
+    let ai = AiServer::start(Manner::Silent).await;
+    let mut installation = Installation::new().await;
+    installation.set("AI_BASE_URL", &ai.url());
+    let api = installation.api().await;
+    let student = installation.student(&api).await;
+    let test = student.test("biology").await;
+    let doomed = installation.workers("");
+    let submitted = student.submit(&test, &right_answers(&test)).await;
+    ai.request().await;
+    let grading = student.get(&format!("/api/attempts/{}", submitted["id"].as_str().unwrap())).await;
+    assert_eq!(grading["status"], "grading");
+    let job = student.get(&format!("/api/jobs/{}", submitted["job_id"].as_str().unwrap())).await;
+    assert_eq!((&job["state"], &job["attempt"]), (&"running".into(), &1.into()), "{job}");
+
+    doomed.kill();
+    let killed = Instant::now();
+    ai.behave(Manner::Generous);
+    let _heir = installation.workers("");
+    student.attempt_in(submitted["id"].as_str().unwrap(), &["graded"]).await;
+    assert!(killed.elapsed() < PROMISED, "{:?}", killed.elapsed());
+    let job = student.get(&format!("/api/jobs/{}", submitted["job_id"].as_str().unwrap())).await;
+    assert_eq!(job["error"], serde_json::Value::Null, "a death is not charged as a failure: {job}");
+    happened_once(&installation, 1).await;
+}
+
+#[tokio::test]
+async fn a_worker_killed_between_the_commit_of_its_record_and_the_completion() {
+    let ai = AiServer::start(Manner::Silent).await;
+    let mut installation = Installation::with_redis().await;
+    installation.set("AI_BASE_URL", &ai.url());
+    let api = installation.api().await;
+    let student = installation.student(&api).await;
+    let test = student.test("biology").await;
+    let mut stream = student.stream(None).await;
+    let doomed = installation.workers("");
+    let submitted = student.submit(&test, &right_answers(&test)).await;
+    let id = submitted["id"].as_str().unwrap();
+    ai.request().await;
+    // Redis is frozen while the answer comes: the record commits, and nothing after it can happen.
+    installation.redis.as_ref().unwrap().signal(Signal::Stop);
+    ai.behave(Manner::Generous);
+    eventually("the record is committed", async || {
+        let status: String =
+            sqlx::query_scalar("select status::text from attempts").fetch_one(&installation.database).await.ok()?;
+        (status == "graded").then_some(())
+    })
+    .await;
+    doomed.kill();
+    let killed = Instant::now();
+    installation.redis.as_ref().unwrap().signal(Signal::Continue);
+    assert_eq!(running_jobs(&installation, "ai").await, 1, "Redis knows nothing of the record");
+
+    let _heir = installation.workers("");
+    let event = stream.next_of("notification").await.json();
+    assert_eq!(event["data"]["attempt_id"], id);
+    assert!(killed.elapsed() < PROMISED, "{:?}", killed.elapsed());
+    happened_once(&installation, 1).await;
+}
+
+#[tokio::test]
+async fn an_api_killed_between_its_commit_and_its_push() {
+    let installation = Installation::with_redis().await;
+    let api = installation.api().await;
+    let student = installation.student(&api).await;
+    let test = student.test("algebra").await;
+    installation.redis.as_ref().unwrap().signal(Signal::Stop);
+    let submitting = {
+        let (student, test) = (student.clone(), test.clone());
+        tokio::spawn(async move {
+            let body = serde_json::json!({"test_id": test["id"], "answers": simple_answers(&test)});
+            // The answer may be cut off by the kill.
+            let _ = student.request(reqwest::Method::POST, "/api/attempts").json(&body).send().await;
+        })
+    };
+    eventually("the attempt is committed", async || {
+        let attempts: i64 =
+            sqlx::query_scalar("select count(*) from attempts").fetch_one(&installation.database).await.ok()?;
+        (attempts == 1).then_some(())
+    })
+    .await;
+    api.program.kill();
+    submitting.await.unwrap();
+    installation.redis.as_ref().unwrap().signal(Signal::Continue);
+    let _workers = installation.workers("");
+    happened_once(&installation, 1).await;
+}

@@ -1,0 +1,52 @@
+//! Whole installations for tests and benchmarks: real servers, the real programs as processes, and a student who uses
+//! them over HTTP.
+//!
+//! Everything that is started is gone when its owner is dropped, also when a test panics.
+
+pub mod ai_server;
+pub mod events;
+pub mod installation;
+pub mod mail_server;
+pub mod program;
+pub mod servers;
+pub mod student;
+
+use std::future::Future;
+use std::time::Duration;
+
+/// What has not happened by then will not.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The result, if it is there before the deadline.
+///
+/// # Panics
+/// If it is not: the test has failed.
+pub async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    match tokio::time::timeout(DEADLINE, future).await {
+        Ok(result) => result,
+        Err(_) => panic!("it did not happen in time: {what}"),
+    }
+}
+
+/// Looks until `look` finds something.
+///
+/// # Panics
+/// If it finds nothing before the deadline.
+pub async fn eventually<T, Fut: Future<Output = Option<T>>>(what: &str, mut look: impl FnMut() -> Fut) -> T {
+    within(what, async {
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    })
+    .await
+}
+
+/// A port that was free a moment ago.
+#[must_use]
+pub fn free_port() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("there are free ports");
+    listener.local_addr().expect("a bound listener has an address").port()
+}

@@ -1,0 +1,218 @@
+//! PostgreSQL and Redis servers: those of the test run, or private ones that a test may stop, freeze and restart.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use crate::program::{Program, Signal};
+use crate::{eventually, free_port};
+
+/// A folder that goes with its owner.
+#[derive(Debug)]
+pub struct Folder(PathBuf);
+
+impl Folder {
+    /// A new one below the system's folder for temporary files.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    #[must_use]
+    pub fn new() -> Self {
+        let folder = std::env::temp_dir().join(format!("bellwork-{}", uuid::Uuid::new_v4().simple()));
+        std::fs::create_dir(&folder).expect("there is room for a folder");
+        Self(folder)
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Default for Folder {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Drop for Folder {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.0);
+    }
+}
+
+/// The address in the variable, which `scripts/test` and `scripts/bench` set.
+///
+/// # Panics
+/// If it is not set.
+#[must_use]
+pub fn of_test_run(variable: &str) -> String {
+    std::env::var(variable)
+        .unwrap_or_else(|_| panic!("{variable} is not set: run this by scripts/test or scripts/bench"))
+}
+
+/// A Redis of its own, with an append-only file.
+#[derive(Debug)]
+pub struct PrivateRedis {
+    program: Option<Program>,
+    port: u16,
+    folder: Folder,
+}
+
+impl PrivateRedis {
+    /// Starts it and waits until it answers.
+    pub async fn start() -> Self {
+        let mut redis = Self { program: None, port: free_port(), folder: Folder::new() };
+        redis.spawn().await;
+        redis
+    }
+
+    /// Its address.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Freezes or thaws it.
+    ///
+    /// # Panics
+    /// If it does not run.
+    pub fn signal(&self, signal: Signal) {
+        self.program.as_ref().expect("it runs").signal(signal);
+    }
+
+    /// Kills it and starts it again with what its file holds.
+    pub async fn restart(&mut self) {
+        drop(self.program.take());
+        self.spawn().await;
+    }
+
+    /// Forgets everything.
+    ///
+    /// # Panics
+    /// If it does not answer.
+    pub async fn flush(&self) {
+        let mut connection = self.connect().await.expect("it runs");
+        let () = redis::cmd("FLUSHALL").query_async(&mut connection).await.expect("it obeys");
+    }
+
+    async fn spawn(&mut self) {
+        let mut server = Command::new("redis-server");
+        server.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--appendonly", "yes", "--save", ""]);
+        server.arg("--dir").arg(self.folder.path());
+        self.program = Some(Program::start("redis-server", server, &self.folder.path().join("log")));
+        eventually("Redis answers", async || {
+            let mut connection = self.connect().await.ok()?;
+            redis::cmd("PING").query_async::<String>(&mut connection).await.ok()
+        })
+        .await;
+    }
+
+    async fn connect(&self) -> redis::RedisResult<redis::aio::MultiplexedConnection> {
+        redis::Client::open(self.url())?.get_multiplexed_async_connection().await
+    }
+}
+
+/// A PostgreSQL of its own, durable.
+#[derive(Debug)]
+pub struct PrivatePostgres {
+    program: Option<Program>,
+    port: u16,
+    folder: Folder,
+}
+
+impl PrivatePostgres {
+    /// Makes a cluster, starts it and waits until it answers.
+    ///
+    /// # Panics
+    /// If PostgreSQL is not installed.
+    pub async fn start() -> Self {
+        let mut postgres = Self { program: None, port: free_port(), folder: Folder::new() };
+        if is_root() {
+            let owned = Command::new("chown").arg("postgres").arg(postgres.folder.path()).status();
+            assert!(owned.is_ok_and(|status| status.success()), "there is a user postgres");
+        }
+        let mut init = as_postgres(&binary("initdb"));
+        init.arg("-D").arg(postgres.data()).args(["-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8"]);
+        let made = init.output().expect("initdb is installed");
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        postgres.spawn().await;
+        postgres
+    }
+
+    /// Its address, without the name of a database.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}", self.port)
+    }
+
+    /// Stops it as a crash does, and starts it again.
+    ///
+    /// # Panics
+    /// If it cannot be stopped.
+    pub async fn crash_and_restart(&mut self) {
+        let mut stop = as_postgres(&binary("pg_ctl"));
+        stop.arg("-D").arg(self.data()).args(["-m", "immediate", "-w", "stop"]);
+        let stopped = stop.output().expect("pg_ctl is installed");
+        assert!(stopped.status.success(), "{}", String::from_utf8_lossy(&stopped.stderr));
+        drop(self.program.take());
+        self.spawn().await;
+    }
+
+    fn data(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    async fn spawn(&mut self) {
+        let mut server = as_postgres(&binary("postgres"));
+        server.arg("-D").arg(self.data()).args(["-p", &self.port.to_string(), "-c", "max_connections=200"]);
+        server.arg("-c").arg(format!("unix_socket_directories={}", self.folder.path().display()));
+        self.program = Some(Program::start("postgres", server, &self.folder.path().join("log")));
+        let url = format!("{}/postgres", self.url());
+        eventually("PostgreSQL answers", async || {
+            use sqlx::Connection;
+            sqlx::PgConnection::connect(&url).await.ok()
+        })
+        .await;
+    }
+}
+
+impl Drop for PrivatePostgres {
+    /// The postmaster was started through another program: it is stopped by its own tool first.
+    fn drop(&mut self) {
+        let mut stop = as_postgres(&binary("pg_ctl"));
+        stop.arg("-D").arg(self.data()).args(["-m", "immediate", "-t", "10", "stop"]);
+        let _ = stop.output();
+    }
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output().map(|output| output.stdout);
+    id.is_ok_and(|id| id.starts_with(b"0\n"))
+}
+
+/// PostgreSQL refuses to run as root.
+fn as_postgres(program: &Path) -> Command {
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("runuser");
+    command.args(["-u", "postgres", "--"]).arg(program).current_dir("/");
+    command
+}
+
+/// The newest installed one.
+fn binary(name: &str) -> PathBuf {
+    let versions = std::fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
+    let mut binaries: Vec<PathBuf> = versions.map(|version| version.path().join("bin").join(name)).collect();
+    binaries.retain(|binary| binary.exists());
+    binaries.sort_by_key(|binary| {
+        let version = binary.iter().nth(4).and_then(|version| version.to_str()?.parse::<u32>().ok());
+        version.unwrap_or_default()
+    });
+    binaries.pop().unwrap_or_else(|| name.into())
+}
+
+/// How long a frozen server may stay so without its clients taking others for dead.
+pub const SHORT_FREEZE: Duration = Duration::from_millis(1500);
