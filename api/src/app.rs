@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use bellwork_jobs::envelope::Addressed;
 use bellwork_jobs::submit::Submitter;
 use bellwork_queue::{Engine, Inspector};
+use bellwork_shared::catalogue::Catalogue;
 use bellwork_shared::config::Config;
 use bellwork_shared::config::http::HttpConfig;
 use bellwork_shared::installation::{self, Installation};
@@ -29,10 +30,12 @@ pub(crate) struct App {
     pub(crate) config: HttpConfig,
     /// PostgreSQL.
     pub(crate) database: PgPool,
+    /// The practice tests.
+    pub(crate) catalogue: Catalogue,
     /// The queue instance of Redis, for the health check; jobs go through the next two.
     pub(crate) redis: ConnectionManager,
     /// Pushes accepted jobs.
-    submitter: Submitter,
+    pub(crate) submitter: Submitter,
     /// Looks at queues and steers them.
     pub(crate) inspector: Inspector,
     /// The live streams of this process.
@@ -69,6 +72,7 @@ impl App {
         let app = Self {
             config: config.http.clone(),
             hub: Hub::start(events_client, &config.redis.prefix, database.clone(), config.http.stream_heartbeat),
+            catalogue: Catalogue::new(database.clone()),
             database,
             redis,
             submitter,

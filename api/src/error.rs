@@ -11,6 +11,7 @@ use std::fmt;
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
+use bellwork_jobs::steering::Refusal;
 use bellwork_shared::database::is_transient;
 use serde::Serialize;
 
@@ -113,7 +114,9 @@ impl ApiError {
         let mut response = HttpResponse::build(status);
         response.insert_header((header::CONTENT_TYPE, PROBLEM_JSON));
         match self {
-            Self::Unauthenticated => response.insert_header((header::WWW_AUTHENTICATE, "Bearer")),
+            Self::Unauthenticated | Self::WrongCredentials => {
+                response.insert_header((header::WWW_AUTHENTICATE, "Bearer"))
+            }
             Self::MethodNotAllowed(allow) => response.insert_header((header::ALLOW, allow.clone())),
             Self::Overloaded | Self::Unavailable(_) | Self::StillRunning => {
                 response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECONDS))
@@ -215,6 +218,20 @@ impl From<sqlx::Error> for ApiError {
 impl From<bellwork_queue::Error> for ApiError {
     fn from(error: bellwork_queue::Error) -> Self {
         if error.is_transient() { Self::Unavailable(error.into()) } else { Self::Internal(error.into()) }
+    }
+}
+
+impl From<Refusal> for ApiError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::Unknown(_) => Self::NotFound,
+            Refusal::NotGivenUp(_) => Self::Conflict("Only a dead or cancelled job can be retried."),
+            Refusal::Ended => Self::Conflict("The job has ended."),
+            Refusal::Running => Self::Conflict("The job is running."),
+            Refusal::Unreadable(_) => Self::Conflict("This release cannot read the job."),
+            Refusal::Database(error) => error.into(),
+            Refusal::Queue(error) => error.into(),
+        }
     }
 }
 

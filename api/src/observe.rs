@@ -147,7 +147,24 @@ fn trace_of(header: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::middleware::from_fn;
+    use actix_web::{App, test, web};
+
     use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_a_problem_that_tells_nothing() {
+        let handler = web::get().to(async || -> HttpResponse { panic!("the secret") });
+        let app = test::init_service(App::new().route("/here", handler).wrap(from_fn(observe))).await;
+        let request = test::TestRequest::get().uri("/here").to_request();
+        let response = test::try_call_service(&app, request).await.unwrap_err().error_response();
+        assert_eq!(response.status(), 500);
+        assert!(response.headers().contains_key(REQUEST_ID));
+        let body = actix_web::body::to_bytes(response.into_body()).await.unwrap();
+        let problem: serde_json::Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!((&problem["instance"], &problem["status"]), (&"/here".into(), &500.into()));
+        assert!(!problem.to_string().contains("secret"));
+    }
 
     #[test]
     fn only_a_well_formed_trace_is_continued() {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use bellwork_tests::installation::{Api, Installation};
 use bellwork_tests::program::Program;
+use bellwork_tests::servers::Folder;
 use bellwork_tests::student::{Student, simple_answers};
 use clap::Args;
 use futures_util::future::try_join_all;
@@ -35,7 +36,8 @@ const WARM_UP: usize = 30;
 /// Measures the journey on a fresh installation with one API process and one worker process.
 pub(crate) async fn measure(arguments: &Arguments) -> anyhow::Result<Figures> {
     let mut installation = Installation::new().await;
-    for (name, value) in [("LOG", "warn"), ("DATABASE_POOL_SIZE", "16")] {
+    let mail = Folder::in_memory();
+    for (name, value) in [("LOG", "warn"), ("DATABASE_POOL_SIZE", "16"), ("MAIL_DIR", &mail.path().to_string_lossy())] {
         installation.set(name, value);
     }
     let api = installation.api().await;
@@ -113,6 +115,6 @@ async fn settle(installation: &Installation) -> anyhow::Result<()> {
         if !unfinished {
             return Ok(());
         }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use bellwork_shared::catalogue::Catalogue;
 use bellwork_shared::events::{Event, Progress, channel};
 use bellwork_shared::ids::{JobId, UserId};
 use redis::aio::ConnectionManager;
@@ -16,6 +17,8 @@ use crate::marker::Marker;
 pub struct Platform {
     /// PostgreSQL.
     pub database: PgPool,
+    /// The practice tests.
+    pub catalogue: Catalogue,
     /// Where live events go.
     pub publisher: Publisher,
     /// Who grades free text.

@@ -61,7 +61,12 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + Sized + 'static {
         std::future::ready(Ok(()))
     }
 
-    /// Undoes `buried`, in the transaction in which an operator opens the job again.
+    /// Writes what follows when the job is cancelled, in the transaction that closes its row.
+    fn cancelled(&self, _conn: &mut PgConnection) -> impl Future<Output = sqlx::Result<()>> + Send {
+        std::future::ready(Ok(()))
+    }
+
+    /// Undoes `buried` and `cancelled`, in the transaction in which an operator opens the job again.
     fn reopened(&self, _conn: &mut PgConnection) -> impl Future<Output = sqlx::Result<()>> + Send {
         std::future::ready(Ok(()))
     }
@@ -73,6 +78,8 @@ pub trait Decoded: Send + Sync {
     fn run<'a>(&'a self, context: Context<'a>) -> BoxFuture<'a, Result<Box<dyn Ran + 'a>, Failure>>;
     /// See [`Job::buried`].
     fn buried<'a>(&'a self, recording: &'a mut Recording<'_>) -> BoxFuture<'a, anyhow::Result<()>>;
+    /// See [`Job::cancelled`].
+    fn cancelled<'a>(&'a self, conn: &'a mut PgConnection) -> BoxFuture<'a, sqlx::Result<()>>;
     /// See [`Job::reopened`].
     fn reopened<'a>(&'a self, conn: &'a mut PgConnection) -> BoxFuture<'a, sqlx::Result<()>>;
 }
@@ -102,6 +109,10 @@ impl<J: Job> Decoded for Erased<J> {
 
     fn buried<'a>(&'a self, recording: &'a mut Recording<'_>) -> BoxFuture<'a, anyhow::Result<()>> {
         Box::pin(self.0.buried(recording))
+    }
+
+    fn cancelled<'a>(&'a self, conn: &'a mut PgConnection) -> BoxFuture<'a, sqlx::Result<()>> {
+        Box::pin(self.0.cancelled(conn))
     }
 
     fn reopened<'a>(&'a self, conn: &'a mut PgConnection) -> BoxFuture<'a, sqlx::Result<()>> {

@@ -16,6 +16,7 @@ pub mod recording;
 #[cfg(test)]
 mod rehearsal;
 pub mod rubric;
+pub mod steering;
 pub mod submit;
 pub mod tutor;
 pub mod wording;

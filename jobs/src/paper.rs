@@ -1,15 +1,16 @@
 //! A paper: an attempt with the test that it answers, graded question by question.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bellwork_shared::answers::Response;
 use bellwork_shared::attempts::{self, Feedback, Grading, Submitted};
+use bellwork_shared::catalogue::Sheet;
 use bellwork_shared::ids::{AttemptId, QuestionId};
 use bellwork_shared::points::Points;
-use bellwork_shared::practice_tests::{self, PracticeTest, Question, TextKey};
-use sqlx::PgPool;
+use bellwork_shared::practice_tests::{Question, TextKey};
 
-use crate::context::Context;
+use crate::context::{Context, Platform};
 use crate::failure::Failure;
 use crate::grading::{self, Grade};
 use crate::marker::{Essay, Marked, Marker, Usage};
@@ -19,8 +20,7 @@ use crate::marker::{Essay, Marked, Marker, Usage};
 pub struct Paper {
     attempt: AttemptId,
     submitted: Submitted,
-    test: PracticeTest,
-    questions: Vec<Question>,
+    sheet: Arc<Sheet>,
 }
 
 /// A graded paper.
@@ -41,12 +41,11 @@ impl Paper {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn find(database: &PgPool, attempt: AttemptId) -> sqlx::Result<Option<Self>> {
-        let mut conn = database.acquire().await?;
-        let Some(submitted) = attempts::submitted(&mut conn, attempt).await? else { return Ok(None) };
-        let Some(test) = practice_tests::find(&mut conn, submitted.test_id).await? else { return Ok(None) };
-        let questions = practice_tests::questions(&mut conn, submitted.test_id).await?;
-        Ok(Some(Self { attempt, submitted, test, questions }))
+    pub async fn find(platform: &Platform, attempt: AttemptId) -> sqlx::Result<Option<Self>> {
+        let submitted = attempts::submitted(&mut *platform.database.acquire().await?, attempt).await?;
+        let Some(submitted) = submitted else { return Ok(None) };
+        let sheet = platform.catalogue.find(submitted.test_id).await?;
+        Ok(sheet.map(|sheet| Self { attempt, submitted, sheet }))
     }
 
     /// Grades all of it.
@@ -56,17 +55,18 @@ impl Paper {
     pub async fn graded(self, context: Context<'_>) -> Result<Graded, Failure> {
         let responses: HashMap<QuestionId, &Response> =
             self.submitted.answers.iter().map(|answer| (answer.question_id, &answer.response)).collect();
-        let grades: Vec<_> = self.questions.iter().map(|q| grading::grade(q, responses.get(&q.id).copied())).collect();
+        let grades: Vec<_> =
+            self.sheet.questions.iter().map(|q| grading::grade(q, responses.get(&q.id).copied())).collect();
         let mut reading =
             Reading { paper: &self, context, done: 0, all: count_written(&grades), usage: Usage::default() };
         reading.begin().await?;
         let mut feedback = Vec::with_capacity(grades.len());
-        for (question, grade) in self.questions.iter().zip(grades) {
+        for (question, grade) in self.sheet.questions.iter().zip(grades) {
             feedback.push(reading.feedback(question, grade).await?);
         }
         let usage = reading.usage;
         let grading = Grading { score: grading::score(&feedback, self.submitted.max_score), feedback };
-        Ok(Graded { title: self.test.title, max_score: self.submitted.max_score, grading, usage })
+        Ok(Graded { title: self.sheet.test.title.clone(), max_score: self.submitted.max_score, grading, usage })
     }
 }
 
@@ -118,7 +118,7 @@ impl Reading<'_> {
             job: self.context.job,
             question: question.id,
             prompt: &question.prompt,
-            passage: self.paper.test.passage.as_deref(),
+            passage: self.paper.sheet.test.passage.as_deref(),
             key,
             answer,
         };

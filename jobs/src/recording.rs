@@ -4,21 +4,22 @@ use bellwork_shared::events::Event;
 use bellwork_shared::ids::{JobId, UserId};
 use bellwork_shared::ledger::NewJob;
 use serde_json::Value;
-use sqlx::PgConnection;
+use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
 use crate::job::Job;
 use crate::submit::{Options, new_job};
 
-/// What `record` writes into. Nothing of it exists unless the whole commits.
+/// What `record` writes into. Nothing of it exists unless the whole commits. A job that writes nothing but its own end
+/// costs no transaction: that begins with the first use.
 #[derive(Debug)]
 pub struct Recording<'a> {
-    /// The open transaction.
-    pub conn: &'a mut PgConnection,
+    database: &'a PgPool,
+    transaction: Option<Transaction<'static, Postgres>>,
     /// The job being recorded.
     pub job: JobId,
     /// The user on whose behalf it runs.
     pub submitter: Option<UserId>,
-    trace_parent: Option<String>,
+    trace_parent: Option<&'a str>,
     aftermath: Aftermath,
 }
 
@@ -34,14 +35,22 @@ pub struct Aftermath {
 }
 
 impl<'a> Recording<'a> {
-    /// The recording of `job` on the open transaction `conn`.
-    pub fn new(
-        conn: &'a mut PgConnection,
-        job: JobId,
-        submitter: Option<UserId>,
-        trace_parent: Option<String>,
-    ) -> Self {
-        Self { conn, job, submitter, trace_parent, aftermath: Aftermath::default() }
+    /// The recording of `job`.
+    #[must_use]
+    pub fn new(database: &'a PgPool, job: JobId, submitter: Option<UserId>, trace_parent: Option<&'a str>) -> Self {
+        Self { database, transaction: None, job, submitter, trace_parent, aftermath: Aftermath::default() }
+    }
+
+    /// The transaction in which all of the job's effects happen.
+    ///
+    /// # Errors
+    /// If it cannot begin.
+    pub async fn transaction(&mut self) -> sqlx::Result<&mut PgConnection> {
+        let transaction = match &mut self.transaction {
+            Some(transaction) => transaction,
+            none => none.insert(self.database.begin().await?),
+        };
+        Ok(&mut *transaction)
     }
 
     /// Adds a follow-up: accepted with this transaction, pushed after its commit.
@@ -49,7 +58,7 @@ impl<'a> Recording<'a> {
         let options = Options {
             submitter: self.submitter,
             parent: Some(self.job),
-            trace_parent: self.trace_parent.clone(),
+            trace_parent: self.trace_parent.map(str::to_owned),
             ..Options::default()
         };
         self.aftermath.children.push(new_job(job, options));
@@ -65,9 +74,9 @@ impl<'a> Recording<'a> {
         self.aftermath.result = Some(result);
     }
 
-    /// Ends the recording.
+    /// Ends the recording. The transaction, if there is one, is the caller's to commit.
     #[must_use]
-    pub fn finish(self) -> Aftermath {
-        self.aftermath
+    pub fn finish(self) -> (Option<Transaction<'static, Postgres>>, Aftermath) {
+        (self.transaction, self.aftermath)
     }
 }

@@ -254,3 +254,74 @@ fn strings(value: Value) -> Option<Vec<Vec<u8>>> {
     };
     values.into_iter().map(string).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::priority::Priority;
+    use crate::producer::NewJob;
+
+    fn claimed(jobs: usize, promoted: usize, next_due: Option<i64>) -> Claimed {
+        let job = || ClaimedJob {
+            id: Uuid::now_v7(),
+            lease: Lease(b"2".as_slice().into()),
+            marks: Marks::default(),
+            payload: Bytes::new(),
+        };
+        Claimed { now: 1000, next_due, promoted, jobs: (0..jobs).map(|_| job()).collect() }
+    }
+
+    #[test]
+    fn a_claimer_sleeps_until_the_next_due_job_and_never_longer_than_its_poll() {
+        for (found, wait) in [
+            (claimed(5, 0, None), None),
+            (claimed(3, PROMOTIONS, None), None),
+            (claimed(3, 0, None), Some(POLL_EVERY)),
+            (claimed(0, 0, Some(1250)), Some(Duration::from_millis(250))),
+            (claimed(0, 0, Some(1_000_000)), Some(POLL_EVERY)),
+            (claimed(0, 0, Some(900)), Some(Duration::ZERO)),
+        ] {
+            assert_eq!(wait_after(&found, 5), wait, "{} jobs, due {:?}", found.jobs.len(), found.next_due);
+        }
+    }
+
+    async fn claimer() -> Claimer {
+        let url =
+            std::env::var("TEST_REDIS_URL").expect("TEST_REDIS_URL names a Redis for tests: scripts/test sets it");
+        let client = redis::Client::open(url).unwrap();
+        let connection = redis::aio::ConnectionManager::new(client.clone()).await.unwrap();
+        let engine = Engine::new(client, connection, &format!("test-{}", Uuid::new_v4().simple()));
+        let keys = Arc::new(engine.keys("work").unwrap());
+        let in_hand = InHand::default();
+        let (_, stop) = watch::channel(false);
+        Claimer {
+            settler: Settler::start(engine.clone(), Arc::clone(&keys), in_hand.clone()),
+            process: ProcessId::new(),
+            places: Arc::new(Semaphore::new(10)),
+            buffer: Arc::default(),
+            bell: Arc::default(),
+            engine,
+            keys,
+            in_hand,
+            stop,
+        }
+    }
+
+    #[tokio::test]
+    async fn jobs_whose_claim_was_never_answered_are_released_and_others_are_kept() {
+        let claimer = claimer().await;
+        let job = || NewJob { id: Uuid::now_v7(), priority: Priority::Normal, payload: Bytes::new(), due: None };
+        claimer.engine.producer().push("work", (0..5).map(|_| job()).collect()).await.unwrap();
+        let kept = claimer.claim(2).await.unwrap();
+        let places = claimer.free_places().await;
+        claimer.deliver(kept.jobs, places);
+        drop(claimer.claim(3).await.unwrap());
+        let inspector = claimer.engine.inspector();
+        assert_eq!(inspector.counts("work").await.unwrap().running, 5);
+
+        claimer.audit().await;
+        claimer.settler.flush().await;
+        let counts = inspector.counts("work").await.unwrap();
+        assert_eq!((counts.running, counts.ready_total()), (2, 3));
+    }
+}

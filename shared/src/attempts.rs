@@ -275,18 +275,3 @@ async fn between(
     .fetch_all(conn)
     .await
 }
-
-/// Shows the attempt as failed whose grading `job` was cancelled by its owner, unless it has a result.
-///
-/// # Errors
-/// If the database fails.
-pub async fn mark_cancelled(conn: &mut PgConnection, user: UserId, job: JobId) -> sqlx::Result<()> {
-    sqlx::query!(
-        "update attempts set status = 'failed' where user_id = $1 and job_id = $2 and status <> 'graded'",
-        user as UserId,
-        job as JobId,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}

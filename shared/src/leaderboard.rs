@@ -4,7 +4,7 @@
 
 use sqlx::PgConnection;
 
-use crate::ids::{AttemptId, TestId, UserId};
+use crate::ids::AttemptId;
 
 /// What became of a score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,26 +21,20 @@ pub enum Recorded {
 /// # Errors
 /// If the database fails.
 pub async fn record_score(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<Recorded> {
-    let attempt = sqlx::query!(
-        r#"
-        select test_id as "test_id: TestId", user_id as "user_id: UserId" from attempts
-        where id = $1 and status = 'graded'
-        "#,
-        id as AttemptId,
-    )
-    .fetch_optional(&mut *conn)
-    .await?;
-    let Some(attempt) = attempt else { return Ok(Recorded::NoResult) };
-    lock(conn, attempt.test_id, attempt.user_id).await?;
-    move_best(conn, id).await.map(Recorded::Best)
+    if lock(conn, id).await? { move_best(conn, id).await.map(Recorded::Best) } else { Ok(Recorded::NoResult) }
 }
 
-/// One writer at a time per student and test, until the transaction ends. It must be a statement of its own: the next
-/// one's snapshot is then younger than whatever the lock waited for.
-async fn lock(conn: &mut PgConnection, test: TestId, user: UserId) -> sqlx::Result<()> {
-    let name = format!("leaderboard {test} {user}");
-    sqlx::query!("select pg_advisory_xact_lock(hashtextextended($1, 0))", name).execute(conn).await?;
-    Ok(())
+/// One writer at a time per student and test, until the transaction ends; false if there is no graded attempt. It must be
+/// a statement of its own: the next one's snapshot is then younger than whatever the lock waited for.
+async fn lock(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<bool> {
+    let locked = sqlx::query!(
+        r#"
+        select pg_advisory_xact_lock(hashtextextended(concat('leaderboard ', test_id, ' ', user_id), 0))
+        from attempts where id = $1 and status = 'graded'
+        "#,
+        id as AttemptId,
+    );
+    Ok(locked.fetch_optional(conn).await?.is_some())
 }
 
 /// Moves the student's entries and, in one order for all transactions so that they cannot deadlock, the histogram's
@@ -102,6 +96,7 @@ mod tests {
     use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
     use super::*;
+    use crate::ids::{TestId, UserId};
 
     async fn register(conn: &mut PgConnection) -> UserId {
         let id = UserId::new();

@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sqlx::PgConnection;
+use uuid::Uuid;
 
 use crate::ids::{JobId, UserId};
 
@@ -27,6 +28,22 @@ pub enum JobState {
     Dead,
     /// Ended before it ran, by a student or an operator.
     Cancelled,
+}
+
+impl JobState {
+    /// Its name, as it goes out over HTTP.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Scheduled => "scheduled",
+            Self::Ready => "ready",
+            Self::Running => "running",
+            Self::Retrying => "retrying",
+            Self::Done => "done",
+            Self::Dead => "dead",
+            Self::Cancelled => "cancelled",
+        }
+    }
 }
 
 /// A job to be accepted.
@@ -86,9 +103,7 @@ pub struct OpenJob {
 /// # Errors
 /// If the database fails.
 pub async fn insert(conn: &mut PgConnection, jobs: &[NewJob]) -> sqlx::Result<()> {
-    fn column<T>(jobs: &[NewJob], value: impl Fn(&NewJob) -> T) -> Vec<T> {
-        jobs.iter().map(value).collect()
-    }
+    let new = Columns::of(jobs);
     sqlx::query!(
         r#"
         with accepted as (
@@ -105,22 +120,60 @@ pub async fn insert(conn: &mut PgConnection, jobs: &[NewJob]) -> sqlx::Result<()
         )
         insert into job_outbox (job_id) select id from accepted
         "#,
-        &column(jobs, |job| job.id.0),
-        &column(jobs, |job| job.kind.to_owned()),
-        &column(jobs, |job| small(job.version)),
-        &column(jobs, |job| job.queue.to_owned()),
-        &column(jobs, |job| small(job.priority as u16)),
-        &column(jobs, |job| job.group.clone()) as &[Option<String>],
-        &column(jobs, |job| job.payload.clone()),
-        &column(jobs, |job| small(job.max_attempts)),
-        &column(jobs, |job| job.run_at),
-        &column(jobs, |job| job.trace_parent.clone()) as &[Option<String>],
-        &column(jobs, |job| job.submitter.map(|id| id.0)) as &[Option<uuid::Uuid>],
-        &column(jobs, |job| job.parent.map(|id| id.0)) as &[Option<uuid::Uuid>],
+        &new.ids,
+        &new.kinds,
+        &new.versions,
+        &new.queues,
+        &new.priorities,
+        &new.groups as &[Option<String>],
+        &new.payloads,
+        &new.max_attempts,
+        &new.run_ats,
+        &new.trace_parents as &[Option<String>],
+        &new.submitters as &[Option<Uuid>],
+        &new.parents as &[Option<Uuid>],
     )
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// New jobs as PostgreSQL takes many rows at once: one array per column.
+struct Columns {
+    ids: Vec<Uuid>,
+    kinds: Vec<String>,
+    versions: Vec<i16>,
+    queues: Vec<String>,
+    priorities: Vec<i16>,
+    groups: Vec<Option<String>>,
+    payloads: Vec<Value>,
+    max_attempts: Vec<i16>,
+    run_ats: Vec<DateTime<Utc>>,
+    trace_parents: Vec<Option<String>>,
+    submitters: Vec<Option<Uuid>>,
+    parents: Vec<Option<Uuid>>,
+}
+
+impl Columns {
+    fn of(jobs: &[NewJob]) -> Self {
+        fn column<T>(jobs: &[NewJob], value: impl Fn(&NewJob) -> T) -> Vec<T> {
+            jobs.iter().map(value).collect()
+        }
+        Self {
+            ids: column(jobs, |job| job.id.0),
+            kinds: column(jobs, |job| job.kind.to_owned()),
+            versions: column(jobs, |job| small(job.version)),
+            queues: column(jobs, |job| job.queue.to_owned()),
+            priorities: column(jobs, |job| small(job.priority as u16)),
+            groups: column(jobs, |job| job.group.clone()),
+            payloads: column(jobs, |job| job.payload.clone()),
+            max_attempts: column(jobs, |job| small(job.max_attempts)),
+            run_ats: column(jobs, |job| job.run_at),
+            trace_parents: column(jobs, |job| job.trace_parent.clone()),
+            submitters: column(jobs, |job| job.submitter.map(|id| id.0)),
+            parents: column(jobs, |job| job.parent.map(|id| id.0)),
+        }
+    }
 }
 
 /// Takes the jobs that Redis has from the outbox.
@@ -142,7 +195,7 @@ pub enum Closing {
     SomebodyElses,
 }
 
-/// Closes a job as done, with what it leaves behind.
+/// Closes a job as done, with what it leaves behind, and accepts its follow-ups, in one statement.
 ///
 /// # Errors
 /// If the database fails.
@@ -152,15 +205,58 @@ pub async fn close_done(
     result: Option<&Value>,
     children: &[NewJob],
 ) -> sqlx::Result<Closing> {
-    let children: Vec<_> = children.iter().map(|job| job.id.0).collect();
-    let closed = sqlx::query!(
+    if children.is_empty() {
+        return close_childless(conn, id, result).await;
+    }
+    let new = Columns::of(children);
+    let closed = sqlx::query_scalar!(
         r#"
-        update jobs set state = 'done', finished_at = now(), result = $2, children = $3
-        where id = $1 and finished_at is null
+        with closed as (
+            update jobs set state = 'done', finished_at = now(), result = $14, children = $1
+            where id = $13 and finished_at is null
+            returning id
+        ), accepted as (
+            insert into jobs (id, kind, version, queue, priority, group_key, payload, state, max_attempts, run_at,
+                              trace_parent, submitter, parent)
+            select id, kind, version, queue, priority, group_key, payload,
+                   case when run_at > now() then 'scheduled'::job_state else 'ready' end,
+                   max_attempts, run_at, trace_parent, submitter, parent
+            from unnest($1::uuid[], $2::text[], $3::int2[], $4::text[], $5::int2[], $6::text[], $7::jsonb[], $8::int2[],
+                        $9::timestamptz[], $10::text[], $11::uuid[], $12::uuid[])
+                 as new (id, kind, version, queue, priority, group_key, payload, max_attempts, run_at,
+                         trace_parent, submitter, parent)
+            where exists (select from closed)
+            returning id
+        ), outboxed as (
+            insert into job_outbox (job_id) select id from accepted
+        )
+        select count(*) as "closed!" from closed
         "#,
+        &new.ids,
+        &new.kinds,
+        &new.versions,
+        &new.queues,
+        &new.priorities,
+        &new.groups as &[Option<String>],
+        &new.payloads,
+        &new.max_attempts,
+        &new.run_ats,
+        &new.trace_parents as &[Option<String>],
+        &new.submitters as &[Option<Uuid>],
+        &new.parents as &[Option<Uuid>],
         id as JobId,
         result,
-        &children,
+    )
+    .fetch_one(conn)
+    .await?;
+    Ok(closing(closed.unsigned_abs()))
+}
+
+async fn close_childless(conn: &mut PgConnection, id: JobId, result: Option<&Value>) -> sqlx::Result<Closing> {
+    let closed = sqlx::query!(
+        "update jobs set state = 'done', finished_at = now(), result = $2 where id = $1 and finished_at is null",
+        id as JobId,
+        result,
     )
     .execute(conn)
     .await?;
@@ -332,7 +428,7 @@ pub async fn unfinished(conn: &mut PgConnection, after: Option<JobId>, limit: i6
                submitter as "submitter: UserId"
         from jobs where finished_at is null and id > $1 order by id limit $2
         "#,
-        after.map_or(uuid::Uuid::nil(), |id| id.0),
+        after.map_or(Uuid::nil(), |id| id.0),
         limit,
     )
     .fetch_all(conn)
@@ -355,6 +451,14 @@ pub async fn unfinished_children(conn: &mut PgConnection, id: JobId) -> sqlx::Re
     )
     .fetch_all(conn)
     .await
+}
+
+/// The job's payload, if there is such a job.
+///
+/// # Errors
+/// If the database fails.
+pub async fn payload(conn: &mut PgConnection, id: JobId) -> sqlx::Result<Option<Value>> {
+    sqlx::query_scalar!("select payload from jobs where id = $1", id as JobId).fetch_optional(conn).await
 }
 
 /// True if the job is open.

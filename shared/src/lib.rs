@@ -4,10 +4,12 @@
 
 pub mod answers;
 pub mod attempts;
+pub mod catalogue;
 pub mod config;
 pub mod content;
 pub mod database;
 pub mod events;
+pub mod failures;
 pub mod idempotency;
 pub mod ids;
 pub mod installation;

@@ -107,6 +107,32 @@ async fn a_worker_killed_between_the_commit_of_its_record_and_the_completion() {
 }
 
 #[tokio::test]
+async fn a_job_that_kills_three_workers_is_given_up_with_the_evidence_and_others_go_on() {
+    let ai = AiServer::start(Manner::Silent).await;
+    let mut installation = Installation::new().await;
+    installation.set("AI_BASE_URL", &ai.url());
+    let api = installation.api().await;
+    let student = installation.student(&api).await;
+    let test = student.test("biology").await;
+    let poison = student.submit(&test, &right_answers(&test)).await;
+    let mut last_pid = 0;
+    for _ in 0..3 {
+        let doomed = installation.workers("ai=1");
+        ai.request().await;
+        last_pid = doomed.pid();
+        doomed.kill();
+    }
+    let _workers = installation.workers("");
+    let harmless = student.submit(&test, &simple_answers(&test)).await;
+    student.attempt_in(harmless["id"].as_str().unwrap(), &["graded"]).await;
+    student.attempt_in(poison["id"].as_str().unwrap(), &["failed"]).await;
+    let job = student.get(&format!("/api/jobs/{}", poison["job_id"].as_str().unwrap())).await;
+    let error = job["error"].as_str().unwrap();
+    assert!(error.contains("poison") && error.contains(&format!("\"pid\":{last_pid}")), "{error}");
+    assert_eq!((&job["state"], &job["attempt"]), (&"dead".into(), &0.into()), "deaths are no failures: {job}");
+}
+
+#[tokio::test]
 async fn an_api_killed_between_its_commit_and_its_push() {
     let installation = Installation::with_redis().await;
     let api = installation.api().await;

@@ -53,11 +53,11 @@ impl Installation {
     async fn on(redis: Option<PrivateRedis>, postgres: Option<PrivatePostgres>) -> Self {
         let name = format!("bellwork_{}", Uuid::new_v4().simple());
         let redis_url = redis.as_ref().map_or_else(|| of_test_run("REDIS_URL"), PrivateRedis::url);
-        let server = postgres.as_ref().map_or_else(of_test_run_postgres, PrivatePostgres::url);
-        let mut admin = PgConnection::connect(&format!("{server}/postgres")).await.expect("PostgreSQL runs");
+        let server = postgres.as_ref().map_or_else(|| of_test_run("DATABASE_URL"), PrivatePostgres::url);
+        let mut admin = PgConnection::connect(&database_at(&server, "postgres")).await.expect("PostgreSQL runs");
         admin.execute(sqlx::AssertSqlSafe(format!("create database {name}"))).await.expect("we may make databases");
         let folder = Folder::new();
-        let database_url = format!("{server}/{name}");
+        let database_url = database_at(&server, &name);
         let mail_dir = folder.path().join("mail").display().to_string();
         let environment = [
             ("DATABASE_URL", database_url.clone()),
@@ -178,8 +178,9 @@ impl Installation {
     }
 }
 
-/// The server of the test run, without the name of its database.
-fn of_test_run_postgres() -> String {
-    let url = of_test_run("DATABASE_URL");
-    url.rsplit_once('/').map_or(url.clone(), |(server, _)| server.to_owned())
+/// The address of the database `name` on the server of `url`.
+fn database_at(url: &str, name: &str) -> String {
+    let mut url = url::Url::parse(url).expect("an address of PostgreSQL");
+    url.set_path(name);
+    url.into()
 }

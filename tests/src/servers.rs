@@ -23,6 +23,21 @@ impl Folder {
         Self(folder)
     }
 
+    /// A new one in memory, if the system has a place for such: for files whose cost is not to be measured.
+    ///
+    /// # Panics
+    /// If it cannot be made.
+    #[must_use]
+    pub fn in_memory() -> Self {
+        let memory = Path::new("/dev/shm");
+        if !memory.is_dir() {
+            return Self::new();
+        }
+        let folder = memory.join(format!("bellwork-{}", uuid::Uuid::new_v4().simple()));
+        std::fs::create_dir(&folder).expect("there is room for a folder");
+        Self(folder)
+    }
+
     /// Where it is.
     #[must_use]
     pub fn path(&self) -> &Path {

@@ -174,7 +174,7 @@ impl Executor {
                 }
                 Verdict::Snooze(delay)
             }
-            Failure::Cancelled => match record::cancelled(&self.platform.database, opened.id).await {
+            Failure::Cancelled => match record::cancelled(&self.platform.database, opened).await {
                 Ok(()) => {
                     count(opened, "cancelled");
                     Verdict::Complete
@@ -266,4 +266,37 @@ fn count(opened: &Opened, outcome: &'static str) {
 fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
     let text = panic.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message")
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn opened(envelope: &serde_json::Value) -> Result<Opened, Unreadable> {
+        open(JobId::new(), envelope.to_string().as_bytes())
+    }
+
+    #[test]
+    fn a_payload_of_this_version_is_read() {
+        let opened = opened(&json!({"k": "prune_ledger", "v": 1, "p": {}})).ok().unwrap();
+        assert_eq!((opened.kind.name, opened.submitter), ("prune_ledger", None));
+    }
+
+    #[test]
+    fn what_a_newer_worker_may_read_is_left_for_it() {
+        for envelope in
+            [json!({"k": "not_yet_invented", "v": 1, "p": {}}), json!({"k": "prune_ledger", "v": 2, "p": {}})]
+        {
+            assert!(matches!(opened(&envelope), Err(Unreadable::TooNew(_))), "{envelope}");
+        }
+    }
+
+    #[test]
+    fn what_no_worker_can_read_is_broken() {
+        for envelope in [json!({"k": "grade_attempt", "v": 1, "p": {"attempt_id": 7}}), json!([1, 2])] {
+            assert!(matches!(opened(&envelope), Err(Unreadable::Broken(_))), "{envelope}");
+        }
+    }
 }

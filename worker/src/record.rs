@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use anyhow::Context;
 use bellwork_jobs::job::Ran;
 use bellwork_jobs::recording::{Aftermath, Recording};
 use bellwork_shared::ids::JobId;
@@ -25,21 +26,22 @@ pub enum Recorded {
 /// # Errors
 /// If the database or the kind's `record` fails; nothing is written then, unless the answer to the commit was lost.
 pub async fn done(database: &PgPool, opened: &Opened, ran: Box<dyn Ran + '_>) -> anyhow::Result<Recorded> {
-    let mut tx = database.begin().await?;
-    let mut recording = recording(&mut tx, opened);
+    let mut recording = recording(database, opened);
     ran.record(&mut recording).await?;
-    let aftermath = recording.finish();
-    match ledger::close_done(&mut tx, opened.id, aftermath.result.as_ref(), &aftermath.children).await? {
-        Closing::Ours => {
-            accept(&mut tx, &aftermath).await?;
-            tx.commit().await?;
-            Ok(Recorded::Ours(aftermath))
+    let (transaction, aftermath) = recording.finish();
+    let (result, children) = (aftermath.result.as_ref(), aftermath.children.as_slice());
+    let closing = match transaction {
+        None => ledger::close_done(&mut *database.acquire().await?, opened.id, result, children).await?,
+        Some(mut tx) => {
+            let closing = ledger::close_done(&mut tx, opened.id, result, children).await?;
+            end(tx, closing).await?;
+            closing
         }
-        Closing::SomebodyElses => {
-            tx.rollback().await?;
-            Ok(Recorded::SomebodyElses)
-        }
-    }
+    };
+    Ok(match closing {
+        Closing::Ours => Recorded::Ours(aftermath),
+        Closing::SomebodyElses => Recorded::SomebodyElses,
+    })
 }
 
 /// Writes what follows when a job is given up, and its end as dead. Nothing follows if the row was closed before.
@@ -47,17 +49,22 @@ pub async fn done(database: &PgPool, opened: &Opened, ran: Box<dyn Ran + '_>) ->
 /// # Errors
 /// As [`done`].
 pub async fn dead(database: &PgPool, opened: &Opened, reason: &str) -> anyhow::Result<Aftermath> {
-    let mut tx = database.begin().await?;
-    let mut recording = recording(&mut tx, opened);
+    let mut recording = recording(database, opened);
     opened.job.buried(&mut recording).await?;
-    let aftermath = recording.finish();
-    if ledger::close_dead(&mut tx, opened.id, reason).await? == Closing::SomebodyElses {
-        tx.rollback().await?;
-        return Ok(Aftermath::default());
+    recording.transaction().await?;
+    let (transaction, aftermath) = recording.finish();
+    let mut tx = transaction.context("it has just begun")?;
+    let closing = ledger::close_dead(&mut tx, opened.id, reason).await?;
+    ledger::insert(&mut tx, &aftermath.children).await?;
+    end(tx, closing).await?;
+    Ok(if closing == Closing::Ours { aftermath } else { Aftermath::default() })
+}
+
+async fn end(tx: Transaction<'_, Postgres>, closing: Closing) -> sqlx::Result<()> {
+    match closing {
+        Closing::Ours => tx.commit().await,
+        Closing::SomebodyElses => tx.rollback().await,
     }
-    accept(&mut tx, &aftermath).await?;
-    tx.commit().await?;
-    Ok(aftermath)
 }
 
 /// Closes a job as dead whose payload cannot be read.
@@ -98,19 +105,17 @@ pub async fn snoozed(database: &PgPool, id: JobId, delay: Duration) -> sqlx::Res
     ledger::postpone(&mut *database.acquire().await?, id, Waiting::Snoozed, Utc::now() + delay).await
 }
 
-/// Closes a job as cancelled.
+/// Closes a job as cancelled, with what follows.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn cancelled(database: &PgPool, id: JobId) -> sqlx::Result<()> {
-    ledger::close_cancelled(&mut *database.acquire().await?, id).await?;
-    Ok(())
+pub async fn cancelled(database: &PgPool, opened: &Opened) -> sqlx::Result<()> {
+    let mut tx = database.begin().await?;
+    let closing = ledger::close_cancelled(&mut tx, opened.id).await?;
+    opened.job.cancelled(&mut tx).await?;
+    end(tx, closing).await
 }
 
-fn recording<'a>(tx: &'a mut Transaction<'_, Postgres>, opened: &Opened) -> Recording<'a> {
-    Recording::new(tx, opened.id, opened.submitter, opened.trace_parent.clone())
-}
-
-async fn accept(tx: &mut Transaction<'_, Postgres>, aftermath: &Aftermath) -> sqlx::Result<()> {
-    if aftermath.children.is_empty() { Ok(()) } else { ledger::insert(tx, &aftermath.children).await }
+fn recording<'a>(database: &'a PgPool, opened: &'a Opened) -> Recording<'a> {
+    Recording::new(database, opened.id, opened.submitter, opened.trace_parent.as_deref())
 }

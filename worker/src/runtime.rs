@@ -18,6 +18,7 @@ use bellwork_jobs::marker::Marker;
 use bellwork_jobs::queues::{self, Queue};
 use bellwork_jobs::submit::Submitter;
 use bellwork_queue::{Delivery, Engine, Verdict, WorkerProcess};
+use bellwork_shared::catalogue::Catalogue;
 use bellwork_shared::config::Config;
 use bellwork_shared::config::worker::QueueSelection;
 use bellwork_shared::{database, redis};
@@ -86,8 +87,10 @@ pub async fn run(config: &Config, stage: watch::Receiver<Stage>) -> anyhow::Resu
 fn platform(config: &Config) -> anyhow::Result<Platform> {
     let events = redis::client(&config.redis.cache_url).context("CACHE_REDIS_URL cannot be used")?;
     let events = redis::connection(&events).context("CACHE_REDIS_URL cannot be used")?;
+    let database = database::pool(&config.database, "start-workers").context("DATABASE_URL cannot be used")?;
     Ok(Platform {
-        database: database::pool(&config.database, "start-workers").context("DATABASE_URL cannot be used")?,
+        catalogue: Catalogue::new(database.clone()),
+        database,
         publisher: Publisher::new(events, &config.redis.prefix),
         marker: Arc::new(Marker::new(&config.ai)?),
         mailer: Mailer::new(&config.mail)?,

@@ -81,7 +81,7 @@ enum Signal {
 enum Command {
     Join { user: UserId, seat: registry::Seat, epoch: Arc<str>, joined: oneshot::Sender<()> },
     Leave { user: UserId, seat: SeatId, reason: Reason },
-    EndSessions(Vec<SessionId>),
+    EndSessions(Vec<(UserId, SessionId)>),
     Positions(Vec<(UserId, i64)>),
     Roll(oneshot::Sender<Vec<(UserId, SessionId)>>),
     Drain(Duration),
@@ -116,9 +116,9 @@ impl Hub {
         *self.count.borrow()
     }
 
-    /// Ends the streams of a session.
-    pub(crate) fn end_session(&self, session: SessionId) {
-        self.tell(Command::EndSessions(vec![session]));
+    /// Ends the streams of a session of `user`.
+    pub(crate) fn end_session(&self, user: UserId, session: SessionId) {
+        self.tell(Command::EndSessions(vec![(user, session)]));
     }
 
     /// Ends all streams at random instants within `window`, and new ones too. Returns when all have ended, at the latest a

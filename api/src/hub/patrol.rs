@@ -1,6 +1,7 @@
 //! Looks after the open streams in batches: ends those whose sessions have ended, and tells each where PostgreSQL stands,
 //! since pub/sub may lose an event without a trace.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,6 +54,8 @@ async fn look_after(
     let mut conn = database.acquire().await?;
     let ended = sessions::ended(&mut conn, &ids).await?;
     let positions = notifications::last_seqs(&mut conn, &users).await?;
+    let ended: HashSet<_> = ended.into_iter().collect();
+    let ended: Vec<_> = batch.iter().copied().filter(|(_, session)| ended.contains(session)).collect();
     if !ended.is_empty() {
         let _ = hub.send(Command::EndSessions(ended));
     }

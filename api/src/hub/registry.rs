@@ -23,10 +23,19 @@ pub(super) struct Seat {
     pub(super) signals: mpsc::Sender<Arc<Signal>>,
 }
 
-/// The streams of this process by student, the oldest first.
+/// A student who has streams here.
+#[derive(Debug, Default)]
+struct Listener {
+    /// The oldest first.
+    seats: Vec<Seat>,
+    /// The highest number that all seats were told of, so that they are not woken for what they know.
+    told: i64,
+}
+
+/// The streams of this process by student.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
-    users: HashMap<UserId, Vec<Seat>>,
+    users: HashMap<UserId, Listener>,
     count: usize,
     /// Set at a stop: streams that come later end within the same window.
     draining: Option<Duration>,
@@ -50,8 +59,10 @@ impl Registry {
 
     /// Each stream's student and session.
     pub(super) fn roll(&self) -> Vec<(UserId, SessionId)> {
-        let seats = self.users.iter().flat_map(|(user, seats)| seats.iter().map(|seat| (*user, seat.session)));
-        seats.collect()
+        let of = |(user, listener): (&UserId, &Listener)| {
+            listener.seats.iter().map(|seat| (*user, seat.session)).collect::<Vec<_>>()
+        };
+        self.users.iter().flat_map(of).collect()
     }
 
     /// Adds a stream; the oldest of too many ends.
@@ -59,7 +70,7 @@ impl Registry {
         if let Some(window) = self.draining {
             let _ = seat.signals.try_send(Arc::new(Signal::Drain(window)));
         }
-        let seats = self.users.entry(user).or_default();
+        let seats = &mut self.users.entry(user).or_default().seats;
         seats.push(seat);
         self.count += 1;
         metrics::gauge!("bellwork_streams", "transport" => TRANSPORT).increment(1);
@@ -74,12 +85,9 @@ impl Registry {
         self.close_where(user, |seat| (seat.id == id).then_some(reason));
     }
 
-    /// Ends the streams of these sessions.
-    pub(super) fn end_sessions(&mut self, sessions: &[SessionId]) {
-        let users: Vec<_> = self.users().collect();
-        for user in users {
-            self.end_where(user, Reason::Session, |seat| sessions.contains(&seat.session));
-        }
+    /// Ends the streams of a session.
+    pub(super) fn end_session(&mut self, user: UserId, session: SessionId) {
+        self.end_where(user, Reason::Session, |seat| seat.session == session);
     }
 
     /// Tells the streams of `user`. One whose queue is full is not read by its client: it is cut off.
@@ -89,13 +97,18 @@ impl Registry {
             Err(TrySendError::Full(_)) => Some(Reason::Slow),
             Err(TrySendError::Closed(_)) => Some(Reason::Client),
         });
+        if let (Some(listener), Signal::Notification { seq, .. }) = (self.users.get_mut(&user), &**signal) {
+            listener.told = listener.told.max(*seq);
+        }
     }
 
-    /// Tells the streams of `user` where PostgreSQL stands. One whose queue is full hears of it with its signals.
-    pub(super) fn position(&self, user: UserId, seq: i64) {
+    /// Tells the streams of `user` where PostgreSQL stands, unless they know. One whose queue is full is told again.
+    pub(super) fn position(&mut self, user: UserId, seq: i64) {
+        let Some(listener) = self.users.get_mut(&user).filter(|listener| listener.told < seq) else { return };
         let signal = Arc::new(Signal::Position(seq));
-        for seat in self.users.get(&user).into_iter().flatten() {
-            let _ = seat.signals.try_send(Arc::clone(&signal));
+        let failed = listener.seats.iter().filter(|seat| seat.signals.try_send(Arc::clone(&signal)).is_err()).count();
+        if failed == 0 {
+            listener.told = seq;
         }
     }
 
@@ -121,7 +134,7 @@ impl Registry {
 
     /// Removes the streams of `user` for which `closed` gives a reason, and counts them. Their queues end with that.
     fn close_where(&mut self, user: UserId, closed: impl Fn(&Seat) -> Option<Reason>) {
-        let Some(seats) = self.users.get_mut(&user) else { return };
+        let Some(Listener { seats, .. }) = self.users.get_mut(&user) else { return };
         let before = seats.len();
         seats.retain(|seat| match closed(seat) {
             None => true,
@@ -176,14 +189,29 @@ mod tests {
     }
 
     #[test]
+    fn a_stream_is_not_woken_for_a_position_that_it_knows() {
+        let (mut registry, user) = (Registry::default(), UserId::new());
+        let (seat, mut received) = seat(1);
+        registry.add(user, seat);
+        registry.position(user, 3);
+        registry.position(user, 4);
+        assert!(matches!(*received.try_recv().unwrap(), Signal::Position(3)), "the queue was full for 4");
+        assert!(received.try_recv().is_err());
+        registry.position(user, 4);
+        assert!(matches!(*received.try_recv().unwrap(), Signal::Position(4)));
+        registry.position(user, 4);
+        assert!(received.try_recv().is_err());
+    }
+
+    #[test]
     fn a_student_without_streams_is_forgotten() {
         let (mut registry, user) = (Registry::default(), UserId::new());
         let (seat, _received) = seat(1);
         let session = seat.session;
         registry.add(user, seat);
-        registry.end_sessions(&[SessionId::new()]);
+        registry.end_session(user, SessionId::new());
         assert!(registry.has(user));
-        registry.end_sessions(&[session]);
+        registry.end_session(user, session);
         assert!(!registry.has(user));
         registry.remove(user, SeatId(1), Reason::Client);
         assert_eq!(registry.count(), 0);

@@ -148,7 +148,6 @@ impl Stream {
             }
             let next = self.behind.as_ref().map_or(self.next_heartbeat, |behind| behind.at.min(self.next_heartbeat));
             tokio::select! {
-                biased;
                 signal = self.seat.signals.recv() => match signal {
                     Some(signal) => self.hear(&signal),
                     // The hub has cut it off, and counted it.

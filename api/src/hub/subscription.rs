@@ -1,6 +1,7 @@
 //! The task that owns the registry and the one Redis connection that brings events to this process.
 
 use std::collections::HashSet;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,6 +19,8 @@ use super::{Command, Signal, frame};
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// The pause before a further attempt to connect, in milliseconds; random, so that not all processes come at once.
 const RECONNECT_MS: std::ops::Range<u64> = 100..1_000;
+/// So often the connection is asked whether it still works.
+const PING_EVERY: Duration = Duration::from_secs(5);
 /// So many commands are done, and so many channels subscribed to, at once.
 const BATCH: usize = 500;
 
@@ -36,6 +39,9 @@ pub(super) fn start(
         counted,
         patrol,
         registry: Registry::default(),
+        connection: None,
+        due: Instant::now(),
+        down_since: None,
         subscribed: HashSet::new(),
         epoch: "".into(),
     };
@@ -49,74 +55,51 @@ struct Switchboard {
     /// Wakes the patrol when events may have been lost.
     patrol: Arc<Notify>,
     registry: Registry,
+    connection: Option<(PubSubSink, PubSubStream)>,
+    /// When to ask whether the connection still works, or to try to connect.
+    due: Instant,
+    /// Set while events do not come, so that the log says so once.
+    down_since: Option<Instant>,
     /// The students whose channels the connection is subscribed to.
     subscribed: HashSet<UserId>,
     /// The installation's, as streams bring it with them.
     epoch: Arc<str>,
 }
 
-/// The connection to Redis.
-enum Line {
-    Up(PubSubSink, PubSubStream),
-    Down { until: Instant },
-}
-
-impl Line {
-    fn down() -> Self {
-        Self::Down { until: Instant::now() + Duration::from_millis(rand::random_range(RECONNECT_MS)) }
-    }
-}
-
 impl Switchboard {
     async fn run(mut self, mut commands: mpsc::UnboundedReceiver<Command>) {
-        let mut line = Line::Down { until: Instant::now() };
         let mut batch = Vec::new();
         loop {
-            line = match line {
-                Line::Up(mut sink, mut events) => tokio::select! {
-                    count = commands.recv_many(&mut batch, BATCH) => {
-                        if count == 0 { return }
-                        match self.execute(&mut batch, Some(&mut sink)).await {
-                            Ok(()) => Line::Up(sink, events),
-                            Err(error) => self.hang_up(&error.to_string()),
-                        }
-                    }
-                    event = events.next() => match event {
-                        Some(event) => {
-                            self.deliver(&event);
-                            Line::Up(sink, events)
-                        }
-                        None => self.hang_up("the connection broke"),
-                    },
-                },
-                Line::Down { until } => tokio::select! {
-                    count = commands.recv_many(&mut batch, BATCH) => {
-                        if count == 0 { return }
-                        let _ = self.execute(&mut batch, None).await;
-                        Line::Down { until }
-                    }
-                    () = sleep_until(until) => self.connect().await,
-                },
+            let done = tokio::select! {
+                count = commands.recv_many(&mut batch, BATCH) => {
+                    if count == 0 { return }
+                    self.execute(&mut batch).await
+                }
+                event = next_event(&mut self.connection) => event.map(|event| self.deliver(&event)),
+                () = sleep_until(self.due) => self.check().await,
             };
+            if let Err(error) = done {
+                self.hang_up(&error);
+            }
         }
     }
 
     /// Does a batch of commands, then brings the subscriptions in line with the registry in one round trip each way, then
     /// tells those who joined.
-    async fn execute(&mut self, batch: &mut Vec<Command>, sink: Option<&mut PubSubSink>) -> redis::RedisResult<()> {
+    async fn execute(&mut self, batch: &mut Vec<Command>) -> redis::RedisResult<()> {
         let mut touched = HashSet::new();
         let mut joined = Vec::new();
         for command in batch.drain(..) {
             self.apply(command, &mut touched, &mut joined);
         }
-        self.counted.send_replace(self.registry.count());
-        if let Some(sink) = sink {
+        self.publish_count();
+        if let Some((sink, _)) = &mut self.connection {
             let (wanted, unwanted): (Vec<_>, Vec<_>) = touched.into_iter().partition(|user| self.registry.has(*user));
             let wanted: Vec<_> = wanted.into_iter().filter(|user| self.subscribed.insert(*user)).collect();
             let unwanted: Vec<_> = unwanted.into_iter().filter(|user| self.subscribed.remove(user)).collect();
-            self.subscribe(sink, &wanted).await?;
+            subscribe(sink, &self.prefix, &wanted).await?;
             if !unwanted.is_empty() {
-                answered(sink.unsubscribe(self.channels(&unwanted))).await?;
+                answered(sink.unsubscribe(channels(&self.prefix, &unwanted))).await?;
             }
         }
         for joined in joined {
@@ -138,7 +121,12 @@ impl Switchboard {
                 self.registry.remove(user, seat, reason);
                 touched.insert(user);
             }
-            Command::EndSessions(sessions) => self.registry.end_sessions(&sessions),
+            Command::EndSessions(sessions) => {
+                for (user, session) in sessions {
+                    self.registry.end_session(user, session);
+                    touched.insert(user);
+                }
+            }
             Command::Positions(positions) => {
                 positions.into_iter().for_each(|(user, seq)| self.registry.position(user, seq));
             }
@@ -149,40 +137,42 @@ impl Switchboard {
         }
     }
 
-    async fn connect(&mut self) -> Line {
-        match self.try_connect().await {
-            Ok((sink, events)) => {
-                tracing::debug!(students = self.subscribed.len(), "subscribed to live events");
-                self.patrol.notify_one();
-                Line::Up(sink, events)
-            }
-            Err(error) => self.hang_up(&error.to_string()),
-        }
+    fn publish_count(&self) {
+        let count = self.registry.count();
+        self.counted.send_if_modified(|published| std::mem::replace(published, count) != count);
     }
 
-    async fn try_connect(&mut self) -> redis::RedisResult<(PubSubSink, PubSubStream)> {
-        let (mut sink, events) = answered(self.client.get_async_pubsub()).await?.split();
-        let users: Vec<_> = self.registry.users().collect();
-        self.subscribe(&mut sink, &users).await?;
-        self.subscribed = users.into_iter().collect();
-        Ok((sink, events))
-    }
-
-    async fn subscribe(&self, sink: &mut PubSubSink, users: &[UserId]) -> redis::RedisResult<()> {
-        for users in users.chunks(BATCH) {
-            answered(sink.subscribe(self.channels(users))).await?;
+    /// Asks whether the connection still works, since one whose other end is gone may stay silent for ever; or connects.
+    async fn check(&mut self) -> redis::RedisResult<()> {
+        match &mut self.connection {
+            Some((sink, _)) => answered(sink.ping::<redis::Value>()).await.map(drop)?,
+            None => self.connect().await?,
         }
+        self.due = Instant::now() + PING_EVERY;
         Ok(())
     }
 
-    fn channels(&self, users: &[UserId]) -> Vec<String> {
-        users.iter().map(|user| channel(&self.prefix, *user)).collect()
+    async fn connect(&mut self) -> redis::RedisResult<()> {
+        let (mut sink, events) = answered(self.client.get_async_pubsub()).await?.split();
+        let users: Vec<_> = self.registry.users().collect();
+        subscribe(&mut sink, &self.prefix, &users).await?;
+        if let Some(since) = self.down_since.take() {
+            tracing::info!(seconds = since.elapsed().as_secs(), students = users.len(), "live events come again");
+        }
+        self.subscribed = users.into_iter().collect();
+        self.connection = Some((sink, events));
+        self.patrol.notify_one();
+        Ok(())
     }
 
-    fn hang_up(&mut self, reason: &str) -> Line {
-        tracing::warn!(reason, streams = self.registry.count(), "no live events until Redis is back");
+    fn hang_up(&mut self, error: &redis::RedisError) {
+        if self.down_since.is_none() {
+            tracing::warn!(%error, streams = self.registry.count(), "no live events until Redis is back; rows are read instead");
+            self.down_since = Some(Instant::now());
+        }
+        self.connection = None;
         self.subscribed.clear();
-        Line::down()
+        self.due = Instant::now() + Duration::from_millis(rand::random_range(RECONNECT_MS));
     }
 
     fn deliver(&mut self, message: &redis::Msg) {
@@ -200,13 +190,32 @@ impl Switchboard {
             Event::Progress(progress) => Signal::Progress(frame::progress(&progress)),
         };
         self.registry.deliver(user, &Arc::new(signal));
-        self.counted.send_replace(self.registry.count());
+        self.publish_count();
     }
+}
+
+/// The next message; never without a connection.
+async fn next_event(connection: &mut Option<(PubSubSink, PubSubStream)>) -> redis::RedisResult<redis::Msg> {
+    match connection {
+        Some((_, events)) => events.next().await.ok_or_else(|| std::io::Error::from(ErrorKind::ConnectionReset).into()),
+        None => std::future::pending().await,
+    }
+}
+
+async fn subscribe(sink: &mut PubSubSink, prefix: &str, users: &[UserId]) -> redis::RedisResult<()> {
+    for users in users.chunks(BATCH) {
+        answered(sink.subscribe(channels(prefix, users))).await?;
+    }
+    Ok(())
+}
+
+fn channels(prefix: &str, users: &[UserId]) -> Vec<String> {
+    users.iter().map(|user| channel(prefix, *user)).collect()
 }
 
 async fn answered<T>(answer: impl Future<Output = redis::RedisResult<T>>) -> redis::RedisResult<T> {
     match timeout(ANSWER_TIMEOUT, answer).await {
         Ok(answer) => answer,
-        Err(_) => Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into()),
+        Err(_) => Err(std::io::Error::from(ErrorKind::TimedOut).into()),
     }
 }

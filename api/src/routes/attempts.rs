@@ -10,7 +10,6 @@ use bellwork_shared::attempts::{self, AttemptStatus, NewAttempt};
 use bellwork_shared::idempotency::{self, Answer, Claim, Key};
 use bellwork_shared::ids::{AttemptId, JobId, TestId};
 use bellwork_shared::ledger::{self, NewJob};
-use bellwork_shared::practice_tests;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sha2::{Digest, Sha256};
@@ -111,16 +110,14 @@ async fn check(app: &App, submission: Submission) -> Result<Checked, ApiError> {
     if submission.answers.is_empty() {
         return Err(ApiError::invalid("/answers", "Answer at least one question."));
     }
-    let questions = practice_tests::questions(&mut *app.database.acquire().await?, submission.test_id).await?;
-    if questions.is_empty() {
-        return Err(ApiError::invalid("/test_id", "There is no such test."));
-    }
+    let sheet = app.catalogue.find(submission.test_id).await?;
+    let sheet = sheet.ok_or_else(|| ApiError::invalid("/test_id", "There is no such test."))?;
     let raw = submission.answers.into_iter().map(|Object(answer)| answer).collect();
-    let answers = answers::parse(raw, &questions).map_err(|errors| {
+    let answers = answers::parse(raw, &sheet.questions).map_err(|errors| {
         let within = |error: answers::AnswerError| InputError::at(format!("/answers{}", error.pointer), error.detail);
         ApiError::Invalid(errors.into_iter().map(within).collect())
     })?;
-    Ok(Checked { test: submission.test_id, answers, max_score: questions.iter().map(|question| question.points).sum() })
+    Ok(Checked { test: submission.test_id, answers, max_score: sheet.test.max_score })
 }
 
 fn grading(attempt_id: AttemptId, caller: &SignedIn, request: &HttpRequest) -> NewJob {

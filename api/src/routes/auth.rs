@@ -72,7 +72,7 @@ pub(super) async fn login(app: web::Data<App>, request: HttpRequest, body: Body)
 /// `POST /api/auth/logout`
 pub(super) async fn logout(app: web::Data<App>, caller: SignedIn) -> Result<HttpResponse, ApiError> {
     sessions::end(&mut *app.database.acquire().await?, caller.user.id, caller.session).await?;
-    app.hub.end_session(caller.session);
+    app.hub.end_session(caller.user.id, caller.session);
     Ok(HttpResponse::NoContent().cookie(expired_cookie(&app.config)).finish())
 }
 

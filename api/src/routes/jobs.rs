@@ -1,25 +1,19 @@
 //! Jobs, as their submitters see them.
 
-use std::time::Duration;
-
 use actix_web::{HttpResponse, web};
-use bellwork_queue::{Place, Priority};
-use bellwork_shared::attempts;
+use bellwork_jobs::steering::{self, WhenRunning};
+use bellwork_queue::Priority;
 use bellwork_shared::ids::JobId;
-use bellwork_shared::ledger::{self, Closing, JobRow, JobState};
+use bellwork_shared::ledger::{self, JobRow, JobState};
 use bellwork_shared::users::Role;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
-use tokio::time::timeout;
 
 use crate::app::App;
 use crate::auth::SignedIn;
 use crate::error::ApiError;
 use crate::input::Id;
-
-/// So long an answer waits for Redis; without it the ledger's word is given.
-const LOCATE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A job, as it goes out over HTTP.
 #[derive(Serialize)]
@@ -52,20 +46,7 @@ pub(super) async fn show(app: web::Data<App>, caller: SignedIn, id: Id<JobId>) -
 pub(super) async fn cancel(app: web::Data<App>, caller: SignedIn, id: Id<JobId>) -> Result<HttpResponse, ApiError> {
     let row = ledger::find(&mut *app.database.acquire().await?, id.0).await?;
     let row = visible(row, &caller)?;
-    if is_running(&app, &row).await {
-        return Err(ApiError::Conflict("The job is running."));
-    }
-    let mut tx = app.database.begin().await?;
-    if ledger::close_cancelled(&mut tx, row.id).await? == Closing::SomebodyElses {
-        return Err(ApiError::Conflict("The job has ended."));
-    }
-    if let Some(submitter) = row.submitter {
-        attempts::mark_cancelled(&mut tx, submitter, row.id).await?;
-    }
-    tx.commit().await?;
-    if let Err(error) = app.inspector.remove(&row.queue, row.id.0).await {
-        tracing::warn!(%error, job = %row.id, "not removed from Redis; a worker will find its row closed");
-    }
+    steering::cancel(&app.database, &app.inspector, row.id, WhenRunning::Refuse).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
@@ -77,7 +58,7 @@ fn visible(row: Option<JobRow>, caller: &SignedIn) -> Result<JobRow, ApiError> {
 
 /// The job with what Redis knows of it.
 pub(super) async fn view(app: &App, row: JobRow) -> JobView {
-    let state = if is_running(app, &row).await { JobState::Running } else { row.state };
+    let state = if steering::is_running(&app.inspector, &row).await { JobState::Running } else { row.state };
     let in_a_run = matches!(state, JobState::Running | JobState::Done);
     JobView {
         id: row.id,
@@ -93,15 +74,5 @@ pub(super) async fn view(app: &App, row: JobRow) -> JobView {
         finished_at: row.finished_at,
         error: row.last_error,
         result: row.result,
-    }
-}
-
-async fn is_running(app: &App, row: &JobRow) -> bool {
-    if row.finished_at.is_some() {
-        return false;
-    }
-    match timeout(LOCATE_TIMEOUT, app.inspector.locate(&row.queue, row.id.0)).await {
-        Ok(Ok(place)) => place == Place::Leased,
-        Ok(Err(_)) | Err(_) => false,
     }
 }

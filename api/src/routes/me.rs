@@ -42,7 +42,7 @@ pub(super) async fn end_session(
     match sessions::end(&mut *app.database.acquire().await?, caller.user.id, id.0).await? {
         Ending::Unknown => Err(ApiError::NotFound),
         Ending::Ended => {
-            app.hub.end_session(id.0);
+            app.hub.end_session(caller.user.id, id.0);
             Ok(HttpResponse::NoContent().finish())
         }
     }

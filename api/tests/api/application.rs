@@ -27,6 +27,7 @@ pub(crate) struct Application {
     pub(crate) database: PgPool,
     pub(crate) config: Config,
     pub(crate) publisher: Publisher,
+    pub(crate) engine: Engine,
     pub(crate) inspector: Inspector,
     pub(crate) server: Server,
     http: Client,
@@ -52,12 +53,14 @@ impl Application {
         let client = redis::client(&redis_url().parse().unwrap()).unwrap();
         let connection = redis::connection(&client).unwrap();
         let server = Server::start(&config, Role::All, database.clone(), recorder()).unwrap();
+        let engine = Engine::new(client, connection.clone(), &prefix);
         Self {
             url: format!("http://{}", server.address()),
             database,
             config,
-            publisher: Publisher::new(connection.clone(), &prefix),
-            inspector: Engine::new(client, connection, &prefix).inspector(),
+            publisher: Publisher::new(connection, &prefix),
+            inspector: engine.inspector(),
+            engine,
             server,
             http: Client::new(),
         }

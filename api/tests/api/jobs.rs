@@ -4,8 +4,9 @@ use bellwork_queue::Place;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::application::{Application, Caller};
+use crate::application::{Application, Caller, eventually};
 use crate::exam::Exam;
+use crate::holder::Holder;
 
 async fn submitted(student: &Caller, exam: &Exam) -> (String, String) {
     let body = student.post("/api/attempts", &exam.submission()).await.body;
@@ -65,5 +66,22 @@ async fn an_operator_opens_a_cancelled_job_again(database: PgPool) {
     assert_eq!(student.get(&attempt).await.body["status"], "queued");
     assert_eq!(app.inspector.locate("ai", id.parse().unwrap()).await.unwrap(), Place::Ready);
     admin.post(&format!("/api/admin/jobs/{}/retry", uuid::Uuid::now_v7()), &json!({})).await.problem(404);
+    app.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn a_running_job_says_so_and_cannot_be_cancelled(database: PgPool) {
+    let exam = Exam::seed(&database).await;
+    let app = Application::start(database).await;
+    let (student, admin) = (app.student().await, app.admin().await);
+    let (attempt, job) = submitted(&student, &exam).await;
+    let _holder = Holder::start(app.engine.clone(), "ai").await;
+    eventually("it runs", async || student.get(&job).await.body["state"] == "running").await;
+    assert_eq!(student.get(&job).await.body["attempt"], 1);
+    student.delete(&job).await.problem(409);
+    assert_eq!(student.get(&attempt).await.body["status"], "queued");
+    let queues = admin.get("/api/admin/queues").await.body;
+    let ai = queues["items"].as_array().unwrap().iter().find(|queue| queue["name"] == "ai").unwrap();
+    assert_eq!((&ai["counts"]["running"], &ai["counts"]["ready"], &ai["workers"]), (&json!(1), &json!(0), &json!(1)));
     app.stop().await;
 }

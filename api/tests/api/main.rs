@@ -1,11 +1,14 @@
 //! The API as its clients meet it: the real application on a port of its own, real PostgreSQL, real Redis.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod accounts;
 mod application;
 mod attempts;
 mod attempts_refused;
 mod events;
 mod exam;
+mod holder;
 mod http;
 mod idempotency;
 mod jobs;

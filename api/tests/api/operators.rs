@@ -55,7 +55,16 @@ async fn a_dead_job_is_counted_and_runs_again_on_request(database: PgPool) {
     let queues = admin.get("/api/admin/queues").await.body;
     let ai = queues["items"].as_array().unwrap().iter().find(|queue| queue["name"] == "ai").unwrap();
     assert_eq!(ai["counts"]["dead"], 1);
-    assert_eq!(admin.get(&format!("/api/admin/jobs/{job}")).await.body["error"], "it broke");
+    sqlx::query(
+        "insert into job_failures (job_id, attempt, error, worker) values ($1::text::uuid, 1, 'it broke', 'w')",
+    )
+    .bind(&job)
+    .execute(&app.database)
+    .await
+    .unwrap();
+    let inspected = admin.get(&format!("/api/admin/jobs/{job}")).await.body;
+    assert_eq!((&inspected["error"], &inspected["failures"][0]["error"]), (&json!("it broke"), &json!("it broke")));
+    assert_eq!(inspected["submitter"], json!(student.id));
     let reopened = admin.post(&format!("/api/admin/jobs/{job}/retry"), &json!({})).await.body;
     assert_eq!((&reopened["state"], &reopened["attempt"]), (&json!("ready"), &json!(0)));
     app.stop().await;

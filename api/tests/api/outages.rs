@@ -16,7 +16,8 @@ const NOWHERE: &str = "127.0.0.1:1";
 #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
 async fn an_attempt_is_accepted_while_redis_is_away(database: PgPool) {
     let exam = Exam::seed(&database).await;
-    let app = Application::start_with(database, &[("REDIS_URL", &format!("redis://{NOWHERE}"))]);
+    let away = format!("redis://{NOWHERE}");
+    let app = Application::start_with(database, &[("REDIS_URL", &away), ("STREAM_HEARTBEAT_SECONDS", "1")]);
     let student = app.student().await;
     let asked = Instant::now();
     let answer = student.post("/api/attempts", &exam.submission()).await;
@@ -29,8 +30,8 @@ async fn an_attempt_is_accepted_while_redis_is_away(database: PgPool) {
     assert_eq!(app.anybody().get("/api/health").await.body["status"], "degraded");
     let (mut events, hello) = Events::greeted(&student, None).await;
     assert_eq!(hello.data["resumed"], false);
-    let _ = app.write(student.id, "hello").await;
-    drop(events.next());
+    app.write(student.id, "the patrol finds it").await;
+    assert_eq!(events.next_seq().await, 1);
     app.stop().await;
 }
 

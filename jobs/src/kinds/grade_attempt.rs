@@ -35,7 +35,7 @@ impl Job for GradeAttempt {
     type Output = Option<Graded>;
 
     async fn run(&self, context: Context<'_>) -> Result<Option<Graded>, Failure> {
-        match Paper::find(&context.platform.database, self.attempt_id).await? {
+        match Paper::find(context.platform, self.attempt_id).await? {
             Some(paper) => paper.graded(context).await.map(Some),
             None => Ok(None),
         }
@@ -46,7 +46,8 @@ impl Job for GradeAttempt {
             tracing::warn!(attempt = %self.attempt_id, "the attempt to be graded has vanished");
             return Ok(());
         };
-        let Some(origin) = attempts::mark_graded(recording.conn, self.attempt_id, &graded.grading).await? else {
+        let written = attempts::mark_graded(recording.transaction().await?, self.attempt_id, &graded.grading).await?;
+        let Some(origin) = written else {
             tracing::warn!(attempt = %self.attempt_id, "the graded attempt has vanished, or has a result already");
             return Ok(());
         };
@@ -64,10 +65,14 @@ impl Job for GradeAttempt {
     }
 
     async fn buried(&self, recording: &mut Recording<'_>) -> anyhow::Result<()> {
-        if let Some(origin) = attempts::mark_failed(recording.conn, self.attempt_id).await? {
+        if let Some(origin) = attempts::mark_failed(recording.transaction().await?, self.attempt_id).await? {
             recording.submit(&self.bad_news(origin));
         }
         Ok(())
+    }
+
+    async fn cancelled(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
+        attempts::mark_failed(conn, self.attempt_id).await.map(drop)
     }
 
     async fn reopened(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
@@ -244,10 +249,10 @@ mod tests {
         let context = Context { platform: &scene.stage.platform, job: JobId::new(), submitter: None };
         let graded = scene.job().run(context).await.unwrap();
         sqlx::query("delete from users").execute(&database).await.unwrap();
-        let mut conn = database.acquire().await.unwrap();
-        let mut recording = Recording::new(&mut conn, JobId::new(), None, None);
+        let mut recording = Recording::new(&database, JobId::new(), None, None);
         scene.job().record(graded, &mut recording).await.unwrap();
-        assert!(recording.finish().children.is_empty());
+        let (_, aftermath) = recording.finish();
+        assert!(aftermath.children.is_empty());
     }
 
     #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]

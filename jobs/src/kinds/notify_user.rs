@@ -46,7 +46,7 @@ impl Job for NotifyUser {
     async fn record(&self, (): (), recording: &mut Recording<'_>) -> anyhow::Result<()> {
         let (kind, title, body) = (self.kind.as_str(), self.title.as_str(), self.body.as_str());
         let new = NewNotification { user: self.user_id, kind, title, body, data: &self.data, job: recording.job };
-        match notifications::insert(recording.conn, &new).await? {
+        match notifications::insert(recording.transaction().await?, &new).await? {
             Some(notification) => recording.announce(self.user_id, Event::Notification(notification)),
             None => tracing::warn!(job = %recording.job, "the user to be notified has vanished"),
         }

@@ -6,7 +6,7 @@ use askama::Template;
 use bellwork_shared::attempts::Feedback;
 use bellwork_shared::ids::{AttemptId, UserId};
 use bellwork_shared::points::Points;
-use bellwork_shared::practice_tests::{self, Question};
+use bellwork_shared::practice_tests::Question;
 use bellwork_shared::results::{self, GradedAttempt};
 use serde::{Deserialize, Serialize};
 use url::Url;
@@ -62,12 +62,11 @@ impl Job for SendEmail {
 }
 
 async fn result_letter(platform: &Platform, user: UserId, attempt: AttemptId) -> anyhow::Result<Option<Letter>> {
-    let mut conn = platform.database.acquire().await?;
-    let Some(graded) = results::find(&mut conn, user, attempt).await? else { return Ok(None) };
-    let questions = practice_tests::questions(&mut conn, graded.test_id).await?;
-    drop(conn);
+    let graded = results::find(&mut *platform.database.acquire().await?, user, attempt).await?;
+    let Some(graded) = graded else { return Ok(None) };
+    let Some(sheet) = platform.catalogue.find(graded.test_id).await? else { return Ok(None) };
     let link = link(&platform.public_url, attempt);
-    let lines = lines(&questions, &graded.feedback);
+    let lines = lines(&sheet.questions, &graded.feedback);
     let text = ResultText { graded: &graded, lines: &lines, link: &link }.render()?;
     let html = ResultHtml { graded: &graded, lines: &lines, link: &link, percent: percent(&graded) }.render()?;
     let subject = format!("{}: {} of {} points", graded.title, graded.score, graded.max_score);

@@ -29,7 +29,7 @@ impl Job for UpdateLeaderboard {
     }
 
     async fn record(&self, (): (), recording: &mut Recording<'_>) -> anyhow::Result<()> {
-        match leaderboard::record_score(recording.conn, self.attempt_id).await? {
+        match leaderboard::record_score(recording.transaction().await?, self.attempt_id).await? {
             Recorded::Best(boards) => recording.result(json!({ "best_in": boards })),
             Recorded::NoResult => tracing::warn!(attempt = %self.attempt_id, "the attempt to be ranked has no result"),
         }

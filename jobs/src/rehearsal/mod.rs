@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use bellwork_shared::answers::{Answer, Response};
 use bellwork_shared::attempts::{self, NewAttempt};
+use bellwork_shared::catalogue::Catalogue;
 use bellwork_shared::config::mail::MailConfig;
 use bellwork_shared::ids::{AttemptId, JobId, QuestionId, TestId, UserId};
 use bellwork_shared::ledger;
@@ -74,6 +75,7 @@ impl Stage {
         let redis = bellwork_shared::redis::connection(&redis_client()).unwrap();
         let platform = Platform {
             database: database.clone(),
+            catalogue: Catalogue::new(database.clone()),
             publisher: Publisher::new(redis, &prefix),
             marker: Arc::new(marker),
             mailer,
@@ -95,10 +97,11 @@ impl Stage {
         job: &J,
     ) -> Result<Performed, Failure> {
         let output = job.run(Context { platform: &self.platform, job: id, submitter }).await?;
-        let mut transaction = self.platform.database.begin().await?;
-        let mut recording = Recording::new(&mut transaction, id, submitter, None);
+        let mut recording = Recording::new(&self.platform.database, id, submitter, None);
         job.record(output, &mut recording).await?;
-        let aftermath = recording.finish();
+        recording.transaction().await?;
+        let (transaction, aftermath) = recording.finish();
+        let mut transaction = transaction.unwrap();
         ledger::insert(&mut transaction, &aftermath.children).await?;
         transaction.commit().await?;
         Ok(Performed { job: id, aftermath })
@@ -106,11 +109,10 @@ impl Stage {
 
     /// Buries `job` as the executor does.
     pub(crate) async fn bury<J: Job>(&self, job: &J) -> Aftermath {
-        let mut transaction = self.platform.database.begin().await.unwrap();
-        let mut recording = Recording::new(&mut transaction, JobId::new(), None, None);
+        let mut recording = Recording::new(&self.platform.database, JobId::new(), None, None);
         job.buried(&mut recording).await.unwrap();
-        let aftermath = recording.finish();
-        transaction.commit().await.unwrap();
+        let (transaction, aftermath) = recording.finish();
+        transaction.unwrap().commit().await.unwrap();
         aftermath
     }
 }

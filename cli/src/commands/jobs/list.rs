@@ -13,7 +13,7 @@ use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-use super::{as_json, locate, parse_state, priority_name, state_name, state_tone};
+use super::{as_json, locate, parse_state, priority_name, state_tone};
 use crate::ages;
 use crate::commands::queues;
 use crate::screen::{Screen, Tone, cell, number, shortened, table};
@@ -149,7 +149,7 @@ fn row(job: &JobRow) -> Row {
         cell(&job.kind, Tone::Strong),
         cell(&job.queue, Tone::Plain),
         cell(priority_name(job.priority), Tone::Plain),
-        cell(state_name(job.state), state_tone(job.state)),
+        cell(job.state.name(), state_tone(job.state)),
         number(format_args!("{}/{}", job.attempts, job.max_attempts), Tone::Faint),
         number(ages::roughly(since(job.created_at)), Tone::Plain),
         cell(when(job), Tone::Faint),

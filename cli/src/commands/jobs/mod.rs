@@ -6,6 +6,7 @@ mod list;
 mod retry;
 mod show;
 
+use bellwork_jobs::steering::Refusal;
 use bellwork_queue::{Inspector, Place, Priority};
 use bellwork_shared::ids::JobId;
 use bellwork_shared::ledger::{JobRow, JobState};
@@ -40,6 +41,21 @@ impl Jobs {
             Self::Enqueue(command) => command.run(screen).await,
         }
     }
+}
+
+/// Why a job was not changed, with what to do next.
+fn refused(refusal: Refusal) -> anyhow::Error {
+    let advice = match &refusal {
+        Refusal::Unknown(_) => "`bellwork jobs list` lists jobs; old ones that ended are dropped from the ledger.",
+        Refusal::NotGivenUp(_) => "`bellwork jobs list --state dead` lists the dead ones.",
+        Refusal::Ended => "`bellwork jobs show` shows how it ended.",
+        Refusal::Running => "Try again when it has ended.",
+        Refusal::Unreadable(_) => "Use the bellwork of the release that the workers run.",
+        Refusal::Database(_) | Refusal::Queue(_) => {
+            return anyhow::Error::new(refusal).context("the job was not changed");
+        }
+    };
+    advised(format!("{refusal} Nothing was changed."), advice)
 }
 
 /// There is no such job.
@@ -84,18 +100,6 @@ const STATES: [JobState; 7] = [
     JobState::Cancelled,
 ];
 
-fn state_name(state: JobState) -> &'static str {
-    match state {
-        JobState::Scheduled => "scheduled",
-        JobState::Ready => "ready",
-        JobState::Running => "running",
-        JobState::Retrying => "retrying",
-        JobState::Done => "done",
-        JobState::Dead => "dead",
-        JobState::Cancelled => "cancelled",
-    }
-}
-
 fn state_tone(state: JobState) -> Tone {
     match state {
         JobState::Scheduled | JobState::Ready => Tone::Plain,
@@ -108,8 +112,8 @@ fn state_tone(state: JobState) -> Tone {
 
 /// Reads the name of a state, for clap.
 fn parse_state(name: &str) -> Result<JobState, String> {
-    STATES.into_iter().find(|state| state_name(*state) == name).ok_or_else(|| {
-        let known: Vec<_> = STATES.into_iter().map(state_name).collect();
+    STATES.into_iter().find(|state| state.name() == name).ok_or_else(|| {
+        let known: Vec<_> = STATES.into_iter().map(JobState::name).collect();
         format!("it must be one of {}", known.join(", "))
     })
 }
@@ -121,8 +125,8 @@ mod tests {
     #[test]
     fn states_have_the_names_of_the_api() {
         for state in STATES {
-            assert_eq!(json!(state), state_name(state));
-            assert_eq!(parse_state(state_name(state)), Ok(state));
+            assert_eq!(json!(state), state.name());
+            assert_eq!(parse_state(state.name()), Ok(state));
         }
         assert!(parse_state("failed").unwrap_err().contains("retrying"));
     }

@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use bellwork_queue::Place;
+use bellwork_shared::failures::{self, FailedAttempt};
 use bellwork_shared::ids::JobId;
 use bellwork_shared::ledger::{self, JobRow};
 use chrono::{DateTime, SecondsFormat, Utc};
@@ -10,7 +11,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-use super::{as_json, locate, not_found, priority_name, state_name, state_tone};
+use super::{as_json, locate, not_found, priority_name, state_tone};
 use crate::screen::{Screen, Tone, cell, number, table};
 use crate::stores;
 
@@ -32,21 +33,12 @@ struct Particulars {
     children: Vec<JobId>,
 }
 
-/// A failed attempt.
-#[derive(Debug, Serialize)]
-struct Failed {
-    attempt: i16,
-    error: String,
-    worker: String,
-    failed_at: DateTime<Utc>,
-}
-
 impl Show {
     pub(crate) async fn run(self, screen: &mut Screen) -> anyhow::Result<()> {
         let mut conn = stores::database()?.acquire().await.context("the ledger cannot be read")?;
         let mut row = ledger::find(&mut conn, self.id).await?.ok_or_else(|| not_found(self.id))?;
         let particulars = particulars(&mut conn, self.id).await.context("the ledger cannot be read")?;
-        let failures = failures(&mut conn, self.id).await.context("the ledger cannot be read")?;
+        let failures = failures::list(&mut conn, self.id).await.context("the ledger cannot be read")?;
         drop(conn);
         let place = locate(&mut row, &stores::engine()?.inspector()).await;
         let mut answer = as_json(&row);
@@ -75,16 +67,6 @@ async fn particulars(conn: &mut PgConnection, id: JobId) -> sqlx::Result<Particu
     .await
 }
 
-async fn failures(conn: &mut PgConnection, id: JobId) -> sqlx::Result<Vec<Failed>> {
-    sqlx::query_as!(
-        Failed,
-        "select attempt, error, worker, failed_at from job_failures where job_id = $1 order by attempt",
-        id as JobId,
-    )
-    .fetch_all(conn)
-    .await
-}
-
 /// Where Redis has it, for programs.
 fn name(place: Place) -> &'static str {
     match place {
@@ -110,7 +92,7 @@ fn words(place: Place, row: &JobRow) -> String {
 }
 
 fn show_job(row: &JobRow, more: &Particulars, place: &str, screen: &mut Screen) -> anyhow::Result<()> {
-    let state = screen.toned(state_tone(row.state), state_name(row.state));
+    let state = screen.toned(state_tone(row.state), row.state.name());
     let payload = serde_json::to_string_pretty(&more.payload)?.replace('\n', "\n             ");
     let children: Vec<_> = more.children.iter().map(ToString::to_string).collect();
     let lines = [
@@ -140,7 +122,7 @@ fn show_job(row: &JobRow, more: &Particulars, place: &str, screen: &mut Screen) 
     Ok(())
 }
 
-fn show_failures(failures: &[Failed], screen: &mut Screen) -> anyhow::Result<()> {
+fn show_failures(failures: &[FailedAttempt], screen: &mut Screen) -> anyhow::Result<()> {
     if failures.is_empty() {
         return Ok(());
     }
