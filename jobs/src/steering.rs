@@ -171,7 +171,7 @@ mod tests {
         /// An accepted job that Redis has.
         async fn job(&self) -> JobId {
             let job = new_job(&CloseStaleSessions {}, Options::default());
-            ledger::insert(&mut *self.database.acquire().await.unwrap(), std::slice::from_ref(&job)).await.unwrap();
+            ledger::insert(&mut self.database.acquire().await.unwrap(), std::slice::from_ref(&job)).await.unwrap();
             self.submitter.insist(vec![Addressed::from(&job)]).await.unwrap();
             job.id
         }
@@ -189,7 +189,7 @@ mod tests {
     async fn a_dead_job_waits_again_although_redis_still_held_its_former_life(database: PgPool) {
         let desk = Desk::new(&database);
         let id = desk.job().await;
-        ledger::close_dead(&mut *database.acquire().await.unwrap(), id, "it broke").await.unwrap();
+        ledger::close_dead(&mut database.acquire().await.unwrap(), id, "it broke").await.unwrap();
         desk.retry(id).await.unwrap();
         assert_eq!(desk.place(id).await, Place::Ready);
         let row = find(&database, id).await.unwrap();

@@ -61,6 +61,9 @@ impl Buffer {
     }
 }
 
+/// A field and a value of a Redis hash.
+type Entry = (Vec<u8>, Vec<u8>);
+
 /// Claims the jobs of one queue for this process.
 pub(crate) struct Claimer {
     pub(crate) engine: Engine,
@@ -199,8 +202,7 @@ impl Claimer {
         loop {
             let mut scan = redis::cmd("HSCAN");
             scan.arg(&*self.keys.leases).arg(cursor).arg("COUNT").arg(AUDIT_PAGE);
-            let (next, page): (u64, Vec<(Vec<u8>, Vec<u8>)>) =
-                scan.query_async(&mut self.engine.connection.clone()).await?;
+            let (next, page): (u64, Vec<Entry>) = scan.query_async(&mut self.engine.connection.clone()).await?;
             for (id, lease) in page {
                 let ours = lease.get(1..9) == Some(self.process.as_str().as_bytes());
                 if let Ok(id) = Uuid::from_slice(&id)

@@ -1,5 +1,7 @@
 //! The engine on a real Redis.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod faults;
 mod life;
 mod recovery;
