@@ -1,7 +1,9 @@
 //! `bellwork-bench`: measures what the README claims. `scripts/bench` starts the servers it needs.
 
 mod figures;
+mod handler;
 mod journey;
+mod queue;
 
 use std::path::PathBuf;
 
@@ -22,6 +24,8 @@ struct Arguments {
 enum What {
     /// From a submission over HTTP to the event on the student's stream, idle and at saturation.
     Journey(journey::Arguments),
+    /// The engine by itself: pushing, processing, pick-up latency, memory.
+    Queue(queue::Arguments),
 }
 
 #[tokio::main]
@@ -29,6 +33,7 @@ async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
     let figures = match arguments.what {
         What::Journey(what) => journey::measure(&what).await?,
+        What::Queue(what) => queue::measure(&what).await?,
     };
     figures.show(&mut std::io::stdout())?;
     if let Some(file) = arguments.json {

@@ -34,8 +34,15 @@ const ERROR_DELAY: Duration = Duration::from_secs(10);
 pub struct RedisBackend {
     concurrency: usize,
     queue: Arc<ServedQueue>,
-    claimer: Option<JoinHandle<()>>,
+    claiming: Claiming,
     closing: Option<apalis_core::backend::future::BoxSyncFuture<()>>,
+}
+
+/// The task that claims. It needs a runtime, and so begins with the first poll.
+enum Claiming {
+    NotBegun,
+    Running(JoinHandle<()>),
+    Ended,
 }
 
 /// What the parts that serve one queue share.
@@ -52,7 +59,7 @@ pub(crate) struct ServedQueue {
 
 impl RedisBackend {
     pub(crate) fn new(queue: Arc<ServedQueue>, concurrency: usize) -> Self {
-        Self { concurrency, queue, claimer: None, closing: None }
+        Self { concurrency, queue, claiming: Claiming::NotBegun, closing: None }
     }
 
     fn start_claimer(&mut self) {
@@ -68,7 +75,19 @@ impl RedisBackend {
             bell: Arc::clone(&queue.bell),
             stop: queue.stop.clone(),
         };
-        self.claimer = Some(tokio::spawn(claimer.run()));
+        self.claiming = Claiming::Running(tokio::spawn(claimer.run()));
+    }
+}
+
+impl RedisBackend {
+    /// Resolves if the claimer has ended although nobody told it to: a worker without one would wait for ever.
+    fn poll_claimer(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
+        let Claiming::Running(claimer) = &mut self.claiming else { return Poll::Pending };
+        if Pin::new(claimer).poll(cx).is_pending() {
+            return Poll::Pending;
+        }
+        self.claiming = Claiming::Ended;
+        if *self.queue.stop.borrow() { Poll::Pending } else { Poll::Ready(Error::Stopped) }
     }
 }
 
@@ -83,22 +102,25 @@ impl Backend for RedisBackend {
     type Error = Error;
 
     fn poll_ready(&mut self, _cx: &mut Context<'_>, _worker: &WorkerContext) -> Poll<Result<(), Error>> {
-        if self.claimer.is_none() {
+        if matches!(self.claiming, Claiming::NotBegun) {
             self.start_claimer();
         }
         Poll::Ready(Ok(()))
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>, _worker: &WorkerContext) -> Poll<Option<Result<Self::Task, Error>>> {
-        self.queue.buffer.poll(cx).map(|delivery| Some(Ok(Task::new(delivery))))
+        if let Poll::Ready(delivery) = self.queue.buffer.poll(cx) {
+            return Poll::Ready(Some(Ok(Task::new(delivery))));
+        }
+        self.poll_claimer(cx).map(|stopped| Some(Err(stopped)))
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>, _worker: &WorkerContext) -> Poll<Result<(), Error>> {
-        let (claimer, settler) = (&mut self.claimer, &self.queue.settler);
+        let (claiming, settler) = (&mut self.claiming, &self.queue.settler);
         let closing = self.closing.get_or_insert_with(|| {
-            let (claimer, settler) = (claimer.take(), settler.clone());
+            let (claiming, settler) = (std::mem::replace(claiming, Claiming::Ended), settler.clone());
             let close: BoxFuture<'static, ()> = Box::pin(async move {
-                if let Some(claimer) = claimer {
+                if let Claiming::Running(claimer) = claiming {
                     // It ends by itself once the process stops claiming.
                     let _ = claimer.await;
                 }

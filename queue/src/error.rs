@@ -32,8 +32,8 @@ pub enum Error {
         /// The script's name.
         script: &'static str,
     },
-    /// The producer's task has ended with its runtime.
-    #[error("the producer has stopped")]
+    /// A task of the engine has ended, with its runtime or by a mistake of ours.
+    #[error("a task of the engine has ended")]
     Stopped,
     /// The error of a push that shared a round trip with others.
     #[error("{0}")]

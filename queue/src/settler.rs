@@ -45,8 +45,10 @@ impl Settler {
 
     /// Hands a settlement over; bounded by the number of jobs in hand.
     pub(crate) fn settle(&self, settlement: Settlement) {
-        // The task ends only with the runtime, and the job's lease is then taken back.
-        let _ = self.0.send(Order::Settle(settlement));
+        if self.0.send(Order::Settle(settlement)).is_err() {
+            // With the runtime, or by a mistake of ours; the lease is taken back when this process has ended.
+            error!("a job cannot be settled: the task has ended");
+        }
     }
 
     /// Waits until everything handed over so far is settled.

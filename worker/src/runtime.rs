@@ -79,9 +79,15 @@ pub async fn run(config: &Config, stage: watch::Receiver<Stage>) -> anyhow::Resu
         backoff: Backoff { base: config.worker.retry_base, cap: CAP },
         worker: process.id().as_str().into(),
     };
-    let _tasks = beside(config, &engine, &names, &executor, connection);
+    let mut tasks = beside(config, &engine, &names, &executor, connection);
     info!(process = process.id().as_str(), queues = names.join(","), "running");
-    drive(&process, &serving, &executor, config.worker.drain, stage).await
+    tokio::select! {
+        driven = drive(&process, &serving, &executor, config.worker.drain, stage) => driven,
+        ended = tasks.join_next() => {
+            give_back(&process).await;
+            Err(anyhow::anyhow!("a task beside the workers ended by itself: {ended:?}"))
+        }
+    }
 }
 
 fn platform(config: &Config) -> anyhow::Result<Platform> {
@@ -165,6 +171,7 @@ async fn patience(stage: &mut watch::Receiver<Stage>, drain: Duration) {
 }
 
 async fn give_back(process: &WorkerProcess) {
+    process.stop_claiming();
     match tokio::time::timeout(RELEASE_TIMEOUT, process.release_all()).await {
         Ok(0) => info!("drained"),
         Ok(jobs) => warn!(jobs, "given back, uncharged"),
