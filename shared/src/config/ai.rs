@@ -8,6 +8,8 @@ use super::{ConfigError, Variables};
 
 const MODEL: &str = "gpt-4o-mini";
 const TIMEOUT_SECONDS: u64 = 60;
+/// The job that grades may take two minutes: one call must end before.
+const LONGEST_TIMEOUT_SECONDS: u64 = 110;
 
 /// Any server with OpenAI's chat-completions interface.
 #[derive(Clone, Debug)]
@@ -56,7 +58,7 @@ impl AiConfig {
                 base_url,
                 api_key: variables.optional("AI_API_KEY").map(str::to_owned),
                 model: variables.optional("AI_MODEL").unwrap_or(MODEL).to_owned(),
-                timeout: variables.seconds("AI_TIMEOUT_SECONDS", TIMEOUT_SECONDS, 1..=600)?,
+                timeout: variables.seconds("AI_TIMEOUT_SECONDS", TIMEOUT_SECONDS, 1..=LONGEST_TIMEOUT_SECONDS)?,
                 requests_per_minute: (per_minute > 0).then_some(per_minute),
             }),
         })
