@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
+use anyhow::Context;
 use bellwork_jobs::envelope::Addressed;
 use bellwork_jobs::submit::Submitter;
 use bellwork_queue::{Engine, Inspector};
@@ -64,9 +65,11 @@ impl App {
         metrics: PrometheusHandle,
         cores: usize,
     ) -> anyhow::Result<(Self, JoinHandle<()>)> {
-        let queue_client = bellwork_shared::redis::client(&config.redis.queue_url)?;
+        let queue_client =
+            bellwork_shared::redis::client(&config.redis.queue_url).context("REDIS_URL cannot be used")?;
         let redis = bellwork_shared::redis::connection(&queue_client)?;
-        let events_client = bellwork_shared::redis::client(&config.redis.cache_url)?;
+        let events_client =
+            bellwork_shared::redis::client(&config.redis.cache_url).context("CACHE_REDIS_URL cannot be used")?;
         let engine = Engine::new(queue_client, redis.clone(), &config.redis.prefix);
         let (submitter, outbox) = Submitter::start(engine.producer(), database.clone());
         let app = Self {

@@ -28,24 +28,48 @@ pub(crate) enum Access {
     Admins,
 }
 
+/// Whether a route takes a query.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Query {
+    /// No: every parameter is unknown.
+    None,
+    /// Yes, and its handler knows which.
+    Read,
+}
+
 /// Lets a request through to its handler, or not. What the handler may learn of the caller is put into the request.
 ///
 /// # Errors
-/// 401 or 403.
+/// 401, 403, or 422 for a query that nobody reads.
 pub(crate) async fn admit(
     access: Access,
+    query: Query,
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    if access == Access::Anyone {
-        return next.call(request).await;
-    }
-    match authenticate(request.request(), access).await {
+    let admitted = match access {
+        Access::Anyone => Ok(None),
+        _ => authenticate(request.request(), access).await.map(Some),
+    };
+    match admitted.and_then(|caller| read_query(request.request(), query).map(|()| caller)) {
         Ok(caller) => {
-            request.extensions_mut().insert(caller);
+            if let Some(caller) = caller {
+                request.extensions_mut().insert(caller);
+            }
             next.call(request).await
         }
         Err(error) => Ok(request.error_response(error)),
+    }
+}
+
+/// Unknown parameters are refused like unknown fields.
+fn read_query(request: &HttpRequest, query: Query) -> Result<(), ApiError> {
+    let mut parameters = url::form_urlencoded::parse(request.query_string().as_bytes());
+    match parameters.next() {
+        Some((name, _)) if query == Query::None => {
+            Err(ApiError::invalid(format!("/{name}"), "This path takes no such parameter."))
+        }
+        _ => Ok(()),
     }
 }
 

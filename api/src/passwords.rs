@@ -10,7 +10,7 @@ use tokio::task::spawn_blocking;
 use crate::error::ApiError;
 
 /// So many may wait for a core at the most: at 20 ms each, about a second's work for one core.
-const WAITING: usize = 50;
+const WAITING: usize = 256;
 
 /// The cores that passwords may use.
 #[derive(Clone, Debug)]

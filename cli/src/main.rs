@@ -36,14 +36,30 @@ Ends with 0 if it was done, 1 if it could not be done, and 2 if it was asked for
 
 /// Only what an operator must see beside the command's own words; `LOG` shows more.
 const LOG_FILTER: &str = "warn";
+/// The exit code of who was asked wrongly.
+const WRONG_USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return refused(&error),
+    };
     let mut screen = Screen::of_process(arguments.json, &Variables::of_process());
     match run(arguments.command, &mut screen) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => advice::report(&error, &mut screen),
     }
+}
+
+/// Help and versions are answers; anything else was asked for wrongly, and a program is told so, too.
+fn refused(error: &clap::Error) -> ExitCode {
+    let asked_for = !error.use_stderr();
+    let json = std::env::args().any(|argument| argument == "--json");
+    let mut screen = Screen::of_process(json && !asked_for, &Variables::of_process());
+    // Nobody is left to be told.
+    let _ = screen.json(&serde_json::json!({ "error": error.to_string().trim(), "next": "bellwork --help" }));
+    let _ = error.print();
+    ExitCode::from(if asked_for { 0 } else { WRONG_USAGE })
 }
 
 fn run(command: Command, screen: &mut Screen) -> anyhow::Result<()> {

@@ -44,16 +44,25 @@ impl Failure {
 /// So long a job waits for PostgreSQL to come back, uncharged: it is not the job's fault.
 const DATABASE_AWAY: Duration = Duration::from_secs(1);
 
+/// What everybody may read of an error of the database; the log has the whole.
+const DATABASE_REFUSED: &str = "the database refused a statement";
+
 impl From<sqlx::Error> for Failure {
     fn from(error: sqlx::Error) -> Self {
-        if is_transient(&error) { Self::Snooze(DATABASE_AWAY) } else { Self::retry(format!("database: {error}")) }
+        if is_transient(&error) {
+            return Self::Snooze(DATABASE_AWAY);
+        }
+        tracing::error!(%error, "{DATABASE_REFUSED}");
+        Self::retry(DATABASE_REFUSED)
     }
 }
 
 /// With its whole chain of causes; a database that is away anywhere in it is not the job's fault.
 impl From<anyhow::Error> for Failure {
     fn from(error: anyhow::Error) -> Self {
-        let cause = error.chain().find_map(|cause| cause.downcast_ref::<sqlx::Error>());
-        if cause.is_some_and(is_transient) { Self::Snooze(DATABASE_AWAY) } else { Self::retry(format!("{error:#}")) }
+        match error.downcast::<sqlx::Error>() {
+            Ok(error) => error.into(),
+            Err(error) => Self::retry(format!("{error:#}")),
+        }
     }
 }

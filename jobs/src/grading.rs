@@ -34,6 +34,7 @@ pub fn grade<'a>(question: &'a Question, response: Option<&'a Response>) -> Grad
     let response = response.filter(|response| !is_empty(response));
     let exact = |(share, comment)| Grade::Exact(feedback(question, share, comment, GradedBy::Exact));
     match (&*question.answer_key, response) {
+        (AnswerKey::Text(_), None) => Grade::Exact(feedback(question, 0.0, left_out(question), GradedBy::Rubric)),
         (_, None) => exact((0.0, left_out(question))),
         (AnswerKey::Choices(key), Some(Response::ChoiceIds(taken))) => exact(choices(question, key, taken)),
         (AnswerKey::Number(key), Some(Response::Number(number))) => exact(numeric(question, *key, *number)),

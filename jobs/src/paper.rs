@@ -26,8 +26,6 @@ pub struct Paper {
 /// A graded paper.
 #[derive(Debug)]
 pub struct Graded {
-    /// The test's title.
-    pub title: String,
     /// What all right answers would earn.
     pub max_score: Points,
     /// The result.
@@ -66,7 +64,7 @@ impl Paper {
         }
         let usage = reading.usage;
         let grading = Grading { score: grading::score(&feedback, self.submitted.max_score), feedback };
-        Ok(Graded { title: self.sheet.test.title.clone(), max_score: self.submitted.max_score, grading, usage })
+        Ok(Graded { max_score: self.submitted.max_score, grading, usage })
     }
 }
 
@@ -84,11 +82,13 @@ struct Reading<'a> {
 }
 
 impl Reading<'_> {
-    /// Shows that it takes a while, if it does: the rubric is done before anybody could look.
+    /// Shows that grading has begun, for those who look at the attempt only if it takes a while.
     async fn begin(&self) -> Result<(), Failure> {
         if self.all > 0 && self.takes_a_while() {
             let mut conn = self.context.platform.database.acquire().await?;
             attempts::mark_grading(&mut conn, self.paper.attempt).await?;
+        } else {
+            self.context.progress(0, "Grading your answers").await;
         }
         Ok(())
     }

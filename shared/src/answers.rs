@@ -109,6 +109,9 @@ fn expectation(kind: QuestionKind) -> &'static str {
 }
 
 fn choices(ids: Vec<String>, question: &Question) -> Result<Response, AnswerError> {
+    if ids.is_empty() {
+        return Err(fault("/choice_ids", "Name a choice, or leave the question out."));
+    }
     let mut seen = HashSet::new();
     for (index, id) in ids.iter().enumerate() {
         if !question.choices.iter().any(|choice| choice.id == *id) {
@@ -128,6 +131,9 @@ fn numeric(number: f64) -> Result<Response, AnswerError> {
 fn words(text: String) -> Result<Response, AnswerError> {
     if text.contains('\0') {
         return Err(fault("/text", "The text must not hold the character NUL."));
+    }
+    if text.trim().is_empty() {
+        return Err(fault("/text", "Write something, or leave the question out."));
     }
     if text.chars().count() > MAX_TEXT {
         return Err(fault("/text", format!("The text must not be longer than {MAX_TEXT} characters.")));

@@ -214,8 +214,8 @@ pub struct Attempt {
     pub max_score: Points,
     /// The share of ranked students whom the score is above, ties counted half, in percent with one decimal.
     pub percentile: Option<f64>,
-    /// One per question, in the order of the test, once graded.
-    pub feedback: Option<Json<Vec<Feedback>>>,
+    /// One per question, in the order of the test; empty before it is graded.
+    pub feedback: Json<Vec<Feedback>>,
     /// When the answers were accepted.
     pub submitted_at: DateTime<Utc>,
     /// When the result was stored.
@@ -256,8 +256,8 @@ async fn between(
         Attempt,
         r#"
         select id as "id: AttemptId", test_id as "test_id: TestId", status as "status: AttemptStatus",
-               score as "score: Points", max_score as "max_score: Points", feedback as "feedback: Json<Vec<Feedback>>",
-               submitted_at, graded_at, percentile
+               score as "score: Points", max_score as "max_score: Points",
+               coalesce(feedback, '[]') as "feedback!: Json<Vec<Feedback>>", submitted_at, graded_at, percentile
         from attempts left join lateral (
             select round(100 * (coalesce(sum(entries) filter (where cell.score < attempts.score), 0)
                                 + coalesce(sum(entries) filter (where cell.score = attempts.score), 0) / 2)

@@ -47,3 +47,37 @@ pub async fn find(conn: &mut PgConnection, user: UserId, id: AttemptId) -> sqlx:
     .fetch_optional(conn)
     .await
 }
+
+/// What came of an attempt, in short.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Whose it is.
+    pub user_id: UserId,
+    /// The test taken.
+    pub test_id: TestId,
+    /// Its title.
+    pub title: String,
+    /// What the answers earned.
+    pub score: Points,
+    /// What all right answers would earn.
+    pub max_score: Points,
+}
+
+/// What came of an attempt, if it has a result.
+///
+/// # Errors
+/// If the database fails.
+pub async fn outcome(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<Option<Outcome>> {
+    sqlx::query_as!(
+        Outcome,
+        r#"
+        select user_id as "user_id: UserId", test_id as "test_id: TestId", title, score as "score!: Points",
+               attempts.max_score as "max_score: Points"
+        from attempts join practice_tests on practice_tests.id = attempts.test_id
+        where attempts.id = $1 and status = 'graded'
+        "#,
+        id as AttemptId,
+    )
+    .fetch_optional(conn)
+    .await
+}

@@ -124,18 +124,25 @@ pub async fn authenticate(conn: &mut PgConnection, token: Token) -> sqlx::Result
     }))
 }
 
-/// The sessions of `user` that have not ended, the newest first.
+/// Up to `limit` sessions of `user` that have not ended, the newest first, those before `before`.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn list(conn: &mut PgConnection, user: UserId) -> sqlx::Result<Vec<Session>> {
+pub async fn list(
+    conn: &mut PgConnection,
+    user: UserId,
+    before: Option<SessionId>,
+    limit: i64,
+) -> sqlx::Result<Vec<Session>> {
     sqlx::query_as!(
         Session,
         r#"
         select id as "id: SessionId", user_agent, created_at, expires_at
-        from sessions where user_id = $1 and expires_at > now() order by id desc
+        from sessions where user_id = $1 and id < $2 and expires_at > now() order by id desc limit $3
         "#,
         user as UserId,
+        before.map_or(uuid::Uuid::max(), |id| id.0),
+        limit,
     )
     .fetch_all(conn)
     .await

@@ -4,6 +4,7 @@ use std::io::IsTerminal;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use anyhow::Context;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -47,7 +48,7 @@ pub fn start_with_listener(config: &LogConfig, bind: Option<SocketAddr>) -> anyh
     start_log(config)?;
     let loopback =
         recorder()?.with_http_listener(bind).add_allowed_address("127.0.0.0/8")?.add_allowed_address("::1/128")?;
-    Ok(loopback.install()?)
+    loopback.install().with_context(|| format!("WORKER_METRICS_BIND={bind} cannot be used"))
 }
 
 /// Starts the log of this process on standard error.

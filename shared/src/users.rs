@@ -124,7 +124,7 @@ impl NewPassword {
     /// # Errors
     /// If it is too short or too long.
     pub fn parse(text: &str) -> Result<Self, Unusable> {
-        if text.chars().count() >= MIN_PASSWORD && text.len() <= MAX_PASSWORD {
+        if text.chars().count() >= MIN_PASSWORD && text.len() <= MAX_PASSWORD && !text.contains('\0') {
             return Ok(Self(text.to_owned()));
         }
         Err(Unusable::Password)

@@ -165,7 +165,7 @@ impl Executor {
     async fn conclude(&self, opened: &Opened, failure: Failure) -> Verdict {
         match failure {
             Failure::Retry { reason, after } => self.retry_or_bury(opened, &reason, after).await,
-            Failure::Fatal { reason } => self.bury(opened, &reason).await,
+            Failure::Fatal { reason } => self.charge_and_bury(opened, &reason).await,
             Failure::Snooze(delay) => {
                 count(opened, "snoozed");
                 info!(?delay, "snoozed");
@@ -193,6 +193,13 @@ impl Executor {
                 Verdict::Retry(delay)
             }
             Ok(None) => self.bury(opened, reason).await,
+            Err(error) => ledger_away(&error.into()),
+        }
+    }
+
+    async fn charge_and_bury(&self, opened: &Opened, reason: &str) -> Verdict {
+        match record::charged(&self.platform.database, opened.id, reason, &self.worker).await {
+            Ok(()) => self.bury(opened, reason).await,
             Err(error) => ledger_away(&error.into()),
         }
     }

@@ -5,7 +5,7 @@ use bellwork_shared::config::Config;
 use bellwork_shared::config::worker::QueueSelection;
 use bellwork_shared::shutdown::Signals;
 use bellwork_shared::telemetry;
-use bellwork_worker::runtime::{Stage, run};
+use bellwork_worker::runtime::{Stage, run, select};
 use clap::Parser;
 use tokio::sync::watch;
 use tracing::info;
@@ -18,8 +18,14 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 #[command(name = "start-workers", version)]
 struct Arguments {
     /// The queues to serve with their concurrency, such as ai=8,email=10 (WORKER_QUEUES; default: all).
-    #[arg(long)]
+    #[arg(long, value_parser = known_queues)]
     queues: Option<QueueSelection>,
+}
+
+fn known_queues(text: &str) -> anyhow::Result<QueueSelection> {
+    let selection: QueueSelection = text.parse()?;
+    select(&selection)?;
+    Ok(selection)
 }
 
 fn main() -> anyhow::Result<()> {

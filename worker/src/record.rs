@@ -97,6 +97,14 @@ pub async fn failed(
     Ok(delay)
 }
 
+/// Charges a failure after which there is no next attempt.
+///
+/// # Errors
+/// If the database fails.
+pub async fn charged(database: &PgPool, id: JobId, reason: &str, worker: &str) -> sqlx::Result<()> {
+    ledger::charge(&mut *database.acquire().await?, id, reason, worker).await.map(drop)
+}
+
 /// Notes that a job waits, uncharged.
 ///
 /// # Errors

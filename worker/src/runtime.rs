@@ -65,7 +65,7 @@ pub fn select(selection: &QueueSelection) -> anyhow::Result<Vec<(&'static Queue,
 /// # Errors
 /// If the configuration cannot be used, or a worker ends by itself.
 pub async fn run(config: &Config, stage: watch::Receiver<Stage>) -> anyhow::Result<()> {
-    let serving = select(&config.worker.queues)?;
+    let serving = select(&config.worker.queues).context("WORKER_QUEUES cannot be used")?;
     let names: Vec<&'static str> = serving.iter().map(|(queue, _)| queue.name).collect();
     let client = redis::client(&config.redis.queue_url).context("REDIS_URL cannot be used")?;
     let connection = redis::connection(&client).context("REDIS_URL cannot be used")?;

@@ -1,7 +1,7 @@
 //! Jobs, as operators see and steer them.
 
 use actix_web::{HttpResponse, web};
-use bellwork_jobs::steering;
+use bellwork_jobs::steering::{self, WhenRunning};
 use bellwork_shared::failures::{self, FailedAttempt};
 use bellwork_shared::ids::{JobId, UserId};
 use bellwork_shared::ledger;
@@ -34,6 +34,13 @@ pub(super) async fn show(app: web::Data<App>, id: Id<JobId>) -> Result<HttpRespo
 /// `POST /api/admin/jobs/{id}/retry`: opens a dead or cancelled job again with its attempts at zero.
 pub(super) async fn retry(app: web::Data<App>, id: Id<JobId>) -> Result<HttpResponse, ApiError> {
     steering::retry(&app.database, &app.inspector, &app.submitter, id.0).await?;
+    let row = ledger::find(&mut *app.database.acquire().await?, id.0).await?.ok_or(ApiError::NotFound)?;
+    Ok(HttpResponse::Ok().json(view(&app, row).await))
+}
+
+/// `POST /api/admin/jobs/{id}/cancel`: a running job is disowned: what it does outside goes on, nothing of it is recorded.
+pub(super) async fn cancel(app: web::Data<App>, id: Id<JobId>) -> Result<HttpResponse, ApiError> {
+    steering::cancel(&app.database, &app.inspector, id.0, WhenRunning::Disown).await?;
     let row = ledger::find(&mut *app.database.acquire().await?, id.0).await?.ok_or(ApiError::NotFound)?;
     Ok(HttpResponse::Ok().json(view(&app, row).await))
 }

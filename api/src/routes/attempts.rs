@@ -54,10 +54,13 @@ pub(super) async fn submit(
     let job = grading(id, &caller, &request);
 
     let mut tx = app.database.begin().await?;
-    if let Some(key) = &key
-        && let Some(answer) = answered(idempotency::claim(&mut tx, key).await?)?
-    {
-        return Ok(replayed(&answer));
+    if let Some(key) = &key {
+        let claim = idempotency::claim(&mut tx, key).await?;
+        if claim != Claim::Ours {
+            // Now and not some time after the answer: until then the key would seem to be in use.
+            tx.rollback().await?;
+            return answered(claim);
+        }
     }
     let accepted = Accepted { id, status: AttemptStatus::Queued, job_id: job.id };
     let answer = Answer { status: 202, location: Some(format!("/api/attempts/{id}")), body: json!(accepted) };
@@ -143,13 +146,12 @@ fn idempotency_key(headers: &HeaderMap) -> Result<Option<&str>, ApiError> {
     Err(ApiError::invalid("", detail))
 }
 
-/// The answer that was given before, if there was one.
-fn answered(claim: Claim) -> Result<Option<Answer>, ApiError> {
+/// The answer to a request whose key is somebody else's, or has been answered.
+fn answered(claim: Claim) -> Result<HttpResponse, ApiError> {
     match claim {
-        Claim::Ours => Ok(None),
-        Claim::Answered(answer) => Ok(Some(answer)),
-        Claim::InProgress => Err(ApiError::StillRunning),
+        Claim::Answered(answer) => Ok(replayed(&answer)),
         Claim::OtherRequest => Err(ApiError::KeyReused),
+        Claim::Ours | Claim::InProgress => Err(ApiError::StillRunning),
     }
 }
 

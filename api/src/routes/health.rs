@@ -67,7 +67,9 @@ pub(super) async fn ready(app: web::Data<App>) -> Result<HttpResponse, ApiError>
 async fn stores(app: &App) -> (Store, Store) {
     let mut redis = app.redis.clone();
     let ping = redis::cmd("PING");
-    tokio::join!(ask(sqlx::query("select 1").execute(&app.database)), ask(ping.query_async::<redis::Value>(&mut redis)),)
+    // A database that was not migrated serves nobody.
+    let migrated = sqlx::query("select 1 from installation").execute(&app.database);
+    tokio::join!(ask(migrated), ask(ping.query_async::<redis::Value>(&mut redis)),)
 }
 
 async fn ask<T, E>(question: impl Future<Output = Result<T, E>>) -> Store {

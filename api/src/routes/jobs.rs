@@ -68,7 +68,7 @@ pub(super) async fn view(app: &App, row: JobRow) -> JobView {
         state,
         attempt: row.attempts.saturating_add(i16::from(in_a_run)),
         max_attempts: row.max_attempts,
-        progress: None,
+        progress: (state == JobState::Done).then_some(100),
         run_at: row.run_at,
         created_at: row.created_at,
         finished_at: row.finished_at,

@@ -1,6 +1,6 @@
 //! The caller's own profile and sessions.
 
-use actix_web::{HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, web};
 use bellwork_shared::ids::SessionId;
 use bellwork_shared::sessions::{self, Ending, Session};
 use bellwork_shared::users::User;
@@ -8,9 +8,9 @@ use serde::Serialize;
 
 use crate::app::App;
 use crate::auth::SignedIn;
-use crate::cursor::Listed;
+use crate::cursor::{Cursors, Page};
 use crate::error::ApiError;
-use crate::input::Id;
+use crate::input::{self, Id};
 
 #[derive(Serialize)]
 struct OwnSession {
@@ -25,12 +25,20 @@ pub(super) async fn profile(caller: SignedIn) -> web::Json<User> {
     web::Json(caller.user.clone())
 }
 
-/// `GET /api/me/sessions`
-pub(super) async fn sessions(app: web::Data<App>, caller: SignedIn) -> Result<HttpResponse, ApiError> {
-    let sessions = sessions::list(&mut *app.database.acquire().await?, caller.user.id).await?;
+/// `GET /api/me/sessions`, the newest first
+pub(super) async fn sessions(
+    app: web::Data<App>,
+    caller: SignedIn,
+    request: HttpRequest,
+) -> Result<HttpResponse, ApiError> {
+    let page: Page = input::query(&request)?;
+    let limit = page.limit()?;
+    let cursors = Cursors { key: &app.installation().await?.cursor_key, route: "/api/me/sessions" };
+    let before: Option<SessionId> = cursors.position(&page)?;
+    let sessions = sessions::list(&mut *app.database.acquire().await?, caller.user.id, before, limit + 1).await?;
     let own = |session: Session| OwnSession { current: session.id == caller.session, session };
-    let items: Vec<_> = sessions.into_iter().map(own).collect();
-    Ok(HttpResponse::Ok().json(Listed { items, next_cursor: None }))
+    let sessions = sessions.into_iter().map(own).collect();
+    Ok(HttpResponse::Ok().json(cursors.listed(sessions, limit, |own| own.session.id)))
 }
 
 /// `DELETE /api/me/sessions/{id}`

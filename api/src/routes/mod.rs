@@ -34,10 +34,10 @@ pub enum Role {
 
 fn always() -> Vec<Path> {
     vec![
-        at("/api/health").get(Anyone, health::detail),
-        at("/api/health/live").get(Anyone, health::live),
-        at("/api/health/ready").get(Anyone, health::ready),
-        at("/api/metrics").get(Anyone, metrics::render),
+        at("/api/health").query(Anyone, health::detail),
+        at("/api/health/live").query(Anyone, health::live),
+        at("/api/health/ready").query(Anyone, health::ready),
+        at("/api/metrics").query(Anyone, metrics::render),
     ]
 }
 
@@ -51,21 +51,22 @@ fn web() -> Vec<Path> {
         at("/api/auth/login").post(Anyone, auth::login),
         at("/api/auth/logout").post(SignedIn, auth::logout),
         at("/api/me").get(SignedIn, me::profile),
-        at("/api/me/sessions").get(SignedIn, me::sessions),
+        at("/api/me/sessions").query(SignedIn, me::sessions),
         at("/api/me/sessions/{id}").delete(SignedIn, me::end_session),
-        at("/api/tests").get(Anyone, practice_tests::list),
+        at("/api/tests").query(Anyone, practice_tests::list),
         at("/api/tests/{id}").get(Anyone, practice_tests::sheet),
-        at("/api/attempts").get(SignedIn, attempts::list).post(SignedIn, attempts::submit),
+        at("/api/attempts").query(SignedIn, attempts::list).post(SignedIn, attempts::submit),
         at("/api/attempts/{id}").get(SignedIn, attempts::show),
         at("/api/jobs/{id}").get(SignedIn, jobs::show).delete(SignedIn, jobs::cancel),
-        at("/api/leaderboard").get(SignedIn, leaderboard::show),
-        at("/api/notifications").get(SignedIn, notifications::list),
+        at("/api/leaderboard").query(SignedIn, leaderboard::show),
+        at("/api/notifications").query(SignedIn, notifications::list),
         at("/api/notifications/read-all").post(SignedIn, notifications::read_all),
         at("/api/notifications/{id}/read").post(SignedIn, notifications::read),
         at("/api/admin/queues").get(Admins, admin_queues::list),
         at("/api/admin/queues/{name}/pause").post(Admins, admin_queues::pause),
         at("/api/admin/queues/{name}/resume").post(Admins, admin_queues::resume),
         at("/api/admin/jobs/{id}").get(Admins, admin_jobs::show),
+        at("/api/admin/jobs/{id}/cancel").post(Admins, admin_jobs::cancel),
         at("/api/admin/jobs/{id}/retry").post(Admins, admin_jobs::retry),
     ]
 }

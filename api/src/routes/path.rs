@@ -5,7 +5,7 @@ use actix_web::http::header::HeaderValue;
 use actix_web::middleware::from_fn;
 use actix_web::{FromRequest, Handler, Responder, Route, guard, web};
 
-use crate::auth::{self, Access};
+use crate::auth::{self, Access, Query};
 use crate::error::ApiError;
 use crate::observe::RoutePattern;
 
@@ -22,15 +22,24 @@ pub(super) fn at(pattern: &'static str) -> Path {
 }
 
 impl Path {
-    /// Answers GET, and HEAD by the same without its body.
+    /// Answers GET, and HEAD by the same without its body. It takes no query.
     pub(super) fn get<F, Args>(self, access: Access, handler: F) -> Self
     where
         F: Handler<Args>,
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        let route = web::route().guard(guard::Any(guard::Get()).or(guard::Head()));
-        self.with(&["GET", "HEAD"], gated(route.to(handler), access))
+        self.with(&["GET", "HEAD"], gated(reading().to(handler), access, Query::None))
+    }
+
+    /// Answers GET, and HEAD by the same without its body, with a query that the handler reads.
+    pub(super) fn query<F, Args>(self, access: Access, handler: F) -> Self
+    where
+        F: Handler<Args>,
+        Args: FromRequest + 'static,
+        F::Output: Responder + 'static,
+    {
+        self.with(&["GET", "HEAD"], gated(reading().to(handler), access, Query::Read))
     }
 
     /// Answers POST.
@@ -40,7 +49,7 @@ impl Path {
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        self.with(&["POST"], gated(web::post().to(handler), access))
+        self.with(&["POST"], gated(web::post().to(handler), access, Query::None))
     }
 
     /// Answers DELETE.
@@ -50,7 +59,7 @@ impl Path {
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        self.with(&["DELETE"], gated(web::delete().to(handler), access))
+        self.with(&["DELETE"], gated(web::delete().to(handler), access, Query::None))
     }
 
     /// Answers GET of who is signed in with a live stream.
@@ -60,7 +69,7 @@ impl Path {
         Args: FromRequest + 'static,
         F::Output: Responder + 'static,
     {
-        let route = gated(web::get().to(handler), Access::SignedIn);
+        let route = gated(web::get().to(handler), Access::SignedIn, Query::Read);
         self.with(&["GET"], route.wrap(from_fn(super::stream::shed)))
     }
 
@@ -82,6 +91,10 @@ impl Path {
     }
 }
 
-fn gated(route: Route, access: Access) -> Route {
-    route.wrap(from_fn(move |request, next| auth::admit(access, request, next)))
+fn reading() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
+}
+
+fn gated(route: Route, access: Access, query: Query) -> Route {
+    route.wrap(from_fn(move |request, next| auth::admit(access, query, request, next)))
 }

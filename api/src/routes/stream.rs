@@ -34,7 +34,8 @@ pub(super) async fn open(
     }
     let query: Query = input::query(&request)?;
     let header = request.headers().get("last-event-id").map(|id| id.to_str().unwrap_or("?"));
-    let last_event_id = header.or(query.last_event_id.as_deref()).filter(|id| !id.is_empty());
+    let last_event_id =
+        header.filter(|id| !id.is_empty()).or(query.last_event_id.as_deref()).filter(|id| !id.is_empty());
     let epoch = &app.installation().await?.stream_epoch;
     let events = hub::open(&app.hub, &app.database, Opening { caller: &caller, epoch, last_event_id }).await?;
     Ok(answer().streaming(events))

@@ -24,7 +24,7 @@ async fn an_attempt_is_accepted_stored_and_pushed(database: PgPool) {
     let attempt = student.get(&format!("/api/attempts/{id}")).await.body;
     let nothing_yet = json!({
         "id": id, "test_id": exam.id, "status": "queued", "score": null, "max_score": 5, "percentile": null,
-        "feedback": null, "submitted_at": attempt["submitted_at"], "graded_at": null,
+        "feedback": [], "submitted_at": attempt["submitted_at"], "graded_at": null,
     });
     assert_eq!(attempt, nothing_yet);
     assert_eq!(student.get("/api/attempts").await.body, json!({ "items": [attempt], "next_cursor": null }));

@@ -90,3 +90,19 @@ async fn fifty_requests_at_once_make_one_attempt(database: PgPool) {
     assert_eq!((app.count("attempts").await, app.count("jobs").await), (1, 1));
     app.stop().await;
 }
+
+/// A key that has been answered is never "in use", however soon it comes again.
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn a_settled_key_gets_its_answer_at_once(database: PgPool) {
+    let exam = Exam::seed(&database).await;
+    let app = Application::start(database).await;
+    let student = app.student().await;
+    let mut other = exam.submission();
+    other["answers"].as_array_mut().unwrap().pop();
+    submit(&student, "key-1", &exam.submission()).await;
+    for _ in 0..100 {
+        assert_eq!(submit(&student, "key-1", &exam.submission()).await.status, 202);
+        assert_eq!(submit(&student, "key-1", &other).await.status, 422);
+    }
+    app.stop().await;
+}

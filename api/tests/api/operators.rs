@@ -69,3 +69,21 @@ async fn a_dead_job_is_counted_and_runs_again_on_request(database: PgPool) {
     assert_eq!((&reopened["state"], &reopened["attempt"]), (&json!("ready"), &json!(0)));
     app.stop().await;
 }
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn a_waiting_job_is_cancelled_on_request_and_can_be_retried(database: PgPool) {
+    let exam = Exam::seed(&database).await;
+    let app = Application::start(database).await;
+    let (student, admin) = (app.student().await, app.admin().await);
+    let submitted = student.post("/api/attempts", &exam.submission()).await.body;
+    let (attempt, job) = (submitted["id"].as_str().unwrap(), submitted["job_id"].as_str().unwrap());
+    student.post(&format!("/api/admin/jobs/{job}/cancel"), &json!({})).await.problem(403);
+    let cancelled = admin.post(&format!("/api/admin/jobs/{job}/cancel"), &json!({})).await;
+    assert_eq!((cancelled.status.as_u16(), &cancelled.body["state"]), (200, &json!("cancelled")));
+    assert_eq!(student.get(&format!("/api/attempts/{attempt}")).await.body["status"], "failed");
+    admin.post(&format!("/api/admin/jobs/{job}/cancel"), &json!({})).await.problem(409);
+    let retried = admin.post(&format!("/api/admin/jobs/{job}/retry"), &json!({})).await;
+    assert_eq!((retried.status.as_u16(), &retried.body["state"]), (200, &json!("ready")));
+    assert_eq!(student.get(&format!("/api/attempts/{attempt}")).await.body["status"], "queued");
+    app.stop().await;
+}

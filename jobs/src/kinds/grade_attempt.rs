@@ -53,7 +53,6 @@ impl Job for GradeAttempt {
         };
         let (attempt_id, user_id) = (self.attempt_id, origin.user_id);
         recording.submit(&UpdateLeaderboard { attempt_id });
-        recording.submit(&self.good_news(origin, &graded));
         recording.submit(&SendEmail { user_id, mail: Mail::AttemptGraded { attempt_id } });
         let mut result =
             json!({ "attempt_id": attempt_id, "score": graded.grading.score, "max_score": graded.max_score });
@@ -81,18 +80,6 @@ impl Job for GradeAttempt {
 }
 
 impl GradeAttempt {
-    fn good_news(&self, origin: Origin, graded: &Graded) -> NotifyUser {
-        let (attempt_id, test_id, score, max_score) =
-            (self.attempt_id, origin.test_id, graded.grading.score, graded.max_score);
-        NotifyUser {
-            user_id: origin.user_id,
-            kind: "attempt_graded".to_owned(),
-            title: format!("Your result: {}", graded.title),
-            body: format!("You earned {score} of {max_score} points."),
-            data: json!({ "attempt_id": attempt_id, "test_id": test_id, "score": score, "max_score": max_score }),
-        }
-    }
-
     fn bad_news(&self, origin: Origin) -> NotifyUser {
         NotifyUser {
             user_id: origin.user_id,
@@ -147,7 +134,7 @@ mod tests {
         }
 
         async fn feedback(&self) -> Vec<Feedback> {
-            self.attempt().await.feedback.unwrap().0
+            self.attempt().await.feedback.0
         }
     }
 
@@ -158,7 +145,7 @@ mod tests {
     #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
     async fn without_an_ai_server_all_is_graded_and_the_follow_ups_are_submitted(database: PgPool) {
         let scene = scene(&database, Marker::Rubric).await;
-        let (attempt_id, user_id, test_id) = (scene.attempt_id, scene.user, scene.test.id);
+        let (attempt_id, user_id) = (scene.attempt_id, scene.user);
         let performed = scene.stage.perform(&scene.job()).await.unwrap();
         let attempt = scene.attempt().await;
         assert_eq!(
@@ -172,15 +159,9 @@ mod tests {
         let by = [GradedBy::Exact, GradedBy::Exact, GradedBy::Exact, GradedBy::Rubric, GradedBy::Rubric];
         assert_eq!(feedback.iter().map(|f| f.graded_by).collect::<Vec<_>>(), by);
         assert_eq!(performed.result(), &json!({ "attempt_id": attempt_id, "score": 5, "max_score": 9 }));
-        let notification = json!({
-            "user_id": user_id, "kind": "attempt_graded", "title": "Your result: The harbour",
-            "body": "You earned 5 of 9 points.",
-            "data": { "attempt_id": attempt_id, "test_id": test_id, "score": 5, "max_score": 9 },
-        });
         let mail = json!({ "user_id": user_id, "mail": { "attempt_graded": { "attempt_id": attempt_id } } });
         let ranking = json!({ "attempt_id": attempt_id });
-        let expected: [(&str, &Value); 3] =
-            [("update_leaderboard", &ranking), ("notify_user", &notification), ("send_email", &mail)];
+        let expected: [(&str, &Value); 2] = [("update_leaderboard", &ranking), ("send_email", &mail)];
         assert_eq!(performed.children(), expected);
         assert!(performed.aftermath.children.iter().all(|child| child.parent == Some(performed.job)));
     }

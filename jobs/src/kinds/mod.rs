@@ -48,7 +48,7 @@ mod tests {
             ("notify_user", 1, "notification", "high", 5),
             ("prune_ledger", 1, "maintenance", "normal", 5),
             ("send_email", 1, "email", "normal", 5),
-            ("update_leaderboard", 1, "leaderboard", "normal", 5),
+            ("update_leaderboard", 1, "leaderboard", "high", 5),
         ];
         assert_eq!(ALL.iter().map(row).collect::<Vec<_>>(), table);
     }

@@ -1,10 +1,13 @@
-//! Ranks the score of a graded attempt.
+//! Ranks the score of a graded attempt, and then tells its student: who looks at once finds their rank.
 
+use bellwork_queue::Priority;
 use bellwork_shared::ids::AttemptId;
 use bellwork_shared::leaderboard::{self, Recorded};
+use bellwork_shared::results::{self, Outcome};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
+use super::notify_user::NotifyUser;
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::job::Job;
@@ -21,6 +24,7 @@ pub struct UpdateLeaderboard {
 impl Job for UpdateLeaderboard {
     const KIND: &'static str = "update_leaderboard";
     const QUEUE: &'static Queue = &LEADERBOARD;
+    const PRIORITY: Priority = Priority::High;
 
     type Output = ();
 
@@ -32,6 +36,29 @@ impl Job for UpdateLeaderboard {
         match leaderboard::record_score(recording.transaction().await?, self.attempt_id).await? {
             Recorded::Best(boards) => recording.result(json!({ "best_in": boards })),
             Recorded::NoResult => tracing::warn!(attempt = %self.attempt_id, "the attempt to be ranked has no result"),
+        }
+        self.tell(recording).await
+    }
+
+    /// The result is there, ranked or not.
+    async fn buried(&self, recording: &mut Recording<'_>) -> anyhow::Result<()> {
+        self.tell(recording).await
+    }
+}
+
+impl UpdateLeaderboard {
+    async fn tell(&self, recording: &mut Recording<'_>) -> anyhow::Result<()> {
+        let outcome = results::outcome(recording.transaction().await?, self.attempt_id).await?;
+        if let Some(Outcome { user_id, test_id, title, score, max_score }) = outcome {
+            recording.submit(&NotifyUser {
+                user_id,
+                kind: "attempt_graded".to_owned(),
+                title: format!("Your result: {title}"),
+                body: format!("You earned {score} of {max_score} points."),
+                data: json!({
+                    "attempt_id": self.attempt_id, "test_id": test_id, "score": score, "max_score": max_score,
+                }),
+            });
         }
         Ok(())
     }
@@ -54,6 +81,10 @@ mod tests {
             let attempt_id = graded_attempt(&mut conn, user, &test, score).await;
             let performed = stage.perform(&UpdateLeaderboard { attempt_id }).await.unwrap();
             assert_eq!(performed.result(), &json!({ "best_in": boards }), "{score}");
+            let children = performed.children();
+            let [("notify_user", told)] = children.as_slice() else { panic!("{children:?}") };
+            assert_eq!((&told["kind"], &told["data"]["attempt_id"]), (&json!("attempt_graded"), &json!(attempt_id)));
+            assert_eq!(told["data"]["score"], json!(score / 100));
         }
     }
 
@@ -65,6 +96,7 @@ mod tests {
         for attempt_id in [AttemptId::new(), attempt(&mut conn, user, &test, []).await] {
             let performed = stage.perform(&UpdateLeaderboard { attempt_id }).await.unwrap();
             assert_eq!(performed.aftermath.result, None);
+            assert!(performed.children().is_empty(), "there is nothing to tell");
         }
         let ranked: i64 =
             sqlx::query_scalar("select count(*) from leaderboard_histogram").fetch_one(&mut *conn).await.unwrap();

@@ -67,6 +67,9 @@ pub enum QueueSelectionError {
     /// Not a whole number from 1 to 10,000.
     #[error("the concurrency of {0} must be a whole number from 1 to 10000")]
     Concurrency(String),
+    /// Nothing at all.
+    #[error("it names no queue")]
+    Empty,
     /// The same queue twice.
     #[error("{0} is named twice")]
     Twice(String),
@@ -89,7 +92,7 @@ impl FromStr for QueueSelection {
                 return Err(QueueSelectionError::Twice(name.to_owned()));
             }
         }
-        Ok(Self(selection))
+        if selection.is_empty() { Err(QueueSelectionError::Empty) } else { Ok(Self(selection)) }
     }
 }
 
@@ -105,6 +108,7 @@ mod tests {
             ("ai", QueueSelectionError::NoConcurrency("ai".into())),
             ("ai=0", QueueSelectionError::Concurrency("ai".into())),
             ("ai=-1", QueueSelectionError::Concurrency("ai".into())),
+            (",", QueueSelectionError::Empty),
             ("ai=1,ai=2", QueueSelectionError::Twice("ai".into())),
         ] {
             assert_eq!(text.parse::<QueueSelection>().unwrap_err(), error);
