@@ -1,16 +1,21 @@
 //! What a run may use: the stores, the marker, the mailer, and the way to tell the student how far it is.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bellwork_shared::catalogue::Catalogue;
 use bellwork_shared::events::{Event, Progress, channel};
 use bellwork_shared::ids::{JobId, UserId};
 use redis::aio::ConnectionManager;
 use sqlx::PgPool;
+use tokio::time::timeout;
 use url::Url;
 
 use crate::mailer::Mailer;
 use crate::marker::Marker;
+
+/// A job waits no longer for its events to leave: streams find what they missed.
+const PUBLISH_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// What all runs of a process share.
 #[derive(Clone, Debug)]
@@ -80,9 +85,11 @@ impl Publisher {
             let message = serde_json::to_vec(event).expect("an event holds only strings, numbers and JSON");
             pipeline.publish(channel(&self.prefix, *user), message).ignore();
         }
-        let published: redis::RedisResult<()> = pipeline.query_async(&mut self.redis.clone()).await;
-        if let Err(error) = published {
-            tracing::warn!(%error, events = events.len(), "live events were not published");
+        let mut redis = self.redis.clone();
+        match timeout(PUBLISH_TIMEOUT, pipeline.query_async::<()>(&mut redis)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, events = events.len(), "live events were not published"),
+            Err(_) => tracing::warn!(events = events.len(), "live events were not published in time"),
         }
     }
 }

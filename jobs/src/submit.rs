@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use bellwork_queue::{NewJob as QueuedJob, Priority, Producer};
+use bellwork_queue::{NewJob as QueuedJob, Past, Priority, Producer};
 use bellwork_shared::ids::{JobId, UserId};
 use bellwork_shared::ledger::{self, NewJob};
 use chrono::{DateTime, Utc};
@@ -85,12 +85,14 @@ impl Submitter {
         }
     }
 
-    /// Pushes jobs that nobody else will push, and leaves the outbox alone.
+    /// Pushes jobs that nobody else will push, and leaves the outbox alone. Each may have run meanwhile, and its delivery
+    /// will say so.
     ///
     /// # Errors
     /// If Redis fails.
     pub async fn insist(&self, jobs: Vec<Addressed>) -> Result<(), bellwork_queue::Error> {
-        for (queue, jobs) in by_queue(jobs) {
+        for (queue, mut jobs) in by_queue(jobs) {
+            jobs.iter_mut().for_each(|job| job.past = Past::Unknown);
             self.producer.push(&queue, jobs).await?;
         }
         Ok(())

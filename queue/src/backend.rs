@@ -16,7 +16,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinHandle;
 use tower_layer::Layer;
 use tower_service::Service;
-use tracing::warn;
+use tracing::{error, warn};
 use uuid::Uuid;
 
 use crate::claimer::{Buffer, Claimer};
@@ -80,14 +80,18 @@ impl RedisBackend {
 }
 
 impl RedisBackend {
-    /// Resolves if the claimer has ended although nobody told it to: a worker without one would wait for ever.
-    fn poll_claimer(&mut self, cx: &mut Context<'_>) -> Poll<Error> {
-        let Claiming::Running(claimer) = &mut self.claiming else { return Poll::Pending };
-        if Pin::new(claimer).poll(cx).is_pending() {
-            return Poll::Pending;
+    /// Starts the claimer anew if it has ended although nobody told it to: a worker without one would wait for ever.
+    fn mind_claimer(&mut self, cx: &mut Context<'_>) {
+        while let Claiming::Running(claimer) = &mut self.claiming
+            && let Poll::Ready(ended) = Pin::new(claimer).poll(cx)
+        {
+            if *self.queue.stop.borrow() {
+                self.claiming = Claiming::Ended;
+            } else {
+                error!(?ended, queue = &*self.queue.keys.queue, "the claimer has ended; it starts anew");
+                self.start_claimer();
+            }
         }
-        self.claiming = Claiming::Ended;
-        if *self.queue.stop.borrow() { Poll::Pending } else { Poll::Ready(Error::Stopped) }
     }
 }
 
@@ -112,7 +116,8 @@ impl Backend for RedisBackend {
         if let Poll::Ready(delivery) = self.queue.buffer.poll(cx) {
             return Poll::Ready(Some(Ok(Task::new(delivery))));
         }
-        self.poll_claimer(cx).map(|stopped| Some(Err(stopped)))
+        self.mind_claimer(cx);
+        Poll::Pending
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>, _worker: &WorkerContext) -> Poll<Result<(), Error>> {

@@ -1,7 +1,7 @@
 //! Claiming: as many jobs in one round trip as there are free places, then sleep until a push, the next due time, a free
 //! place, or the poll.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -33,6 +33,8 @@ const SUSPICION: Duration = Duration::from_secs(15);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 const AUDIT_PAGE: usize = 500;
+/// Forgotten leases are looked for this often without any reason.
+const AUDIT_EVERY: Duration = Duration::from_secs(30);
 
 /// Claimed jobs on their way to the worker.
 #[derive(Debug, Default)]
@@ -82,7 +84,24 @@ struct Claimed {
     now: i64,
     next_due: Option<i64>,
     promoted: usize,
+    /// Ids taken from lists, those of removed jobs too.
+    taken: usize,
     jobs: Vec<ClaimedJob>,
+}
+
+/// The look-out for leases that this process does not know of.
+struct Audit {
+    next: Instant,
+    /// Set after a claim whose answer was lost.
+    suspicious_until: Option<Instant>,
+    /// What was unknown the last time.
+    unknown: HashSet<(Uuid, Lease)>,
+}
+
+impl Audit {
+    fn is_suspicious(&self) -> bool {
+        self.suspicious_until.is_some_and(|until| Instant::now() < until)
+    }
 }
 
 struct ClaimedJob {
@@ -93,12 +112,38 @@ struct ClaimedJob {
 }
 
 impl Claimer {
-    /// Claims until it is told to stop, then gives back what the worker has not taken.
-    pub(crate) async fn run(mut self) {
-        let mut stop = self.stop.clone();
-        tokio::select! {
-            _ = stop.wait_for(|stop| *stop) => {}
-            () = self.claim_for_ever() => {}
+    /// Claims until it is told to stop, then gives back what the worker has not taken. A claim under way is never given
+    /// up: its jobs would be leased to a process that does not know of them.
+    pub(crate) async fn run(self) {
+        let mut audit = Audit { next: Instant::now() + AUDIT_EVERY, suspicious_until: None, unknown: HashSet::new() };
+        let mut pause = FIRST_PAUSE;
+        while let Some(places) = self.places_or_stop(&mut audit).await {
+            let wanted = places.len();
+            let wait = match self.claim(wanted).await {
+                Ok(claimed) => {
+                    pause = FIRST_PAUSE;
+                    let wait = wait_after(&claimed, wanted);
+                    self.deliver(claimed.jobs, places);
+                    wait
+                }
+                Err(error) => {
+                    warn!(%error, queue = &*self.keys.queue, "nothing claimed");
+                    drop(places);
+                    audit.suspicious_until = Some(Instant::now() + SUSPICION);
+                    let wait = pause;
+                    pause = (pause * 2).min(LONGEST_PAUSE);
+                    Some(wait)
+                }
+            };
+            if audit.is_suspicious() {
+                self.release_unknown(&mut audit).await;
+            }
+            if let Some(wait) = wait {
+                self.sleep_or_stop(wait).await;
+            }
+        }
+        if audit.is_suspicious() {
+            self.release_unknown(&mut audit).await;
         }
         for delivery in self.buffer.take_all() {
             let Delivery { id, lease, .. } = delivery;
@@ -106,31 +151,18 @@ impl Claimer {
         }
     }
 
-    async fn claim_for_ever(&mut self) {
-        let mut suspicious_until = None;
-        let mut pause = FIRST_PAUSE;
+    /// Waits for free places, looking for forgotten leases now and then. None: it is time to stop.
+    async fn places_or_stop(&self, audit: &mut Audit) -> Option<Vec<OwnedSemaphorePermit>> {
+        let mut stop = self.stop.clone();
         loop {
-            let places = self.free_places().await;
-            let wanted = places.len();
-            match self.claim(wanted).await {
-                Ok(claimed) => {
-                    pause = FIRST_PAUSE;
-                    let wait = wait_after(&claimed, wanted);
-                    self.deliver(claimed.jobs, places);
-                    if suspicious_until.is_some_and(|until| Instant::now() < until) {
-                        self.audit().await;
-                    }
-                    if let Some(wait) = wait {
-                        self.sleep(wait).await;
-                    }
+            tokio::select! {
+                biased;
+                () = told_to_stop(&mut stop) => return None,
+                () = tokio::time::sleep_until(audit.next) => {
+                    audit.next = Instant::now() + AUDIT_EVERY;
+                    self.release_unknown(audit).await;
                 }
-                Err(error) => {
-                    warn!(%error, queue = &*self.keys.queue, "nothing claimed");
-                    drop(places);
-                    suspicious_until = Some(Instant::now() + SUSPICION);
-                    tokio::time::sleep(pause).await;
-                    pause = (pause * 2).min(LONGEST_PAUSE);
-                }
+                places = self.free_places() => return Some(places),
             }
         }
     }
@@ -162,37 +194,48 @@ impl Claimer {
             &keys.marks,
             &keys.state,
             &keys.processes,
+            &keys.suspects,
         ]);
-        claim.arg(self.process.as_str()).arg(wanted).arg(PROMOTIONS);
+        let suspect = u8::from(!self.in_hand.has_suspect());
+        claim.arg(self.process.as_str()).arg(wanted).arg(PROMOTIONS).arg(suspect);
         let answer: Value = scripts::call(&claim, &mut self.engine.connection.clone()).await?;
         read(answer).ok_or(Error::Answer { script: scripts::CLAIM.name })
     }
 
     fn deliver(&self, jobs: Vec<ClaimedJob>, places: Vec<OwnedSemaphorePermit>) {
         for (job, place) in jobs.into_iter().zip(places) {
-            self.in_hand.insert(job.id, job.lease.clone());
+            self.in_hand.insert(job.id, job.lease.clone(), job.marks);
             let ClaimedJob { id, lease, marks, payload } = job;
             self.buffer.push(Delivery { id, payload, marks, lease, place: Some(place) });
         }
     }
 
-    async fn sleep(&self, wait: Duration) {
-        // A timer that has run out and a bell that has rung are the same: time to look.
-        let _ = tokio::time::timeout(wait, self.bell.notified()).await;
+    async fn sleep_or_stop(&self, wait: Duration) {
+        let mut stop = self.stop.clone();
+        tokio::select! {
+            () = told_to_stop(&mut stop) => {}
+            () = self.bell.notified() => {}
+            () = tokio::time::sleep(wait) => {}
+        }
     }
 
-    /// Releases leases of this process that it does not know of, because the answer to a claim was lost. Since only this
-    /// task claims for the queue, no claim is under way meanwhile.
-    async fn audit(&self) {
-        match self.unknown_leases().await {
-            Ok(unknown) if unknown.is_empty() => {}
-            Ok(unknown) => {
-                warn!(queue = &*self.keys.queue, jobs = unknown.len(), "released jobs whose claim was never answered");
-                for (id, lease) in unknown {
-                    self.settler.settle(Settlement { id, lease, verdict: Verdict::Release });
-                }
-            }
-            Err(error) => debug!(%error, queue = &*self.keys.queue, "leases not audited"),
+    /// Releases leases of this process that it does not know of: the answer to a claim was lost, or Redis lost the end of
+    /// a job. Without a suspicion only what was unknown the last time, too. Since only this task claims for the queue, no
+    /// claim is under way meanwhile.
+    async fn release_unknown(&self, audit: &mut Audit) {
+        let unknown = match self.unknown_leases().await {
+            Ok(unknown) => unknown,
+            Err(error) => return debug!(%error, queue = &*self.keys.queue, "leases not audited"),
+        };
+        let sure = audit.is_suspicious();
+        let (release, remember): (Vec<_>, Vec<_>) =
+            unknown.into_iter().partition(|entry| sure || audit.unknown.contains(entry));
+        if !release.is_empty() {
+            warn!(queue = &*self.keys.queue, jobs = release.len(), "released jobs that this process does not know of");
+        }
+        audit.unknown = remember.into_iter().collect();
+        for (id, lease) in release {
+            self.settler.settle(Settlement { id, lease, verdict: Verdict::Release });
         }
     }
 
@@ -204,12 +247,12 @@ impl Claimer {
             scan.arg(&*self.keys.leases).arg(cursor).arg("COUNT").arg(AUDIT_PAGE);
             let (next, page): (u64, Vec<Entry>) = scan.query_async(&mut self.engine.connection.clone()).await?;
             for (id, lease) in page {
-                let ours = lease.get(1..9) == Some(self.process.as_str().as_bytes());
+                let lease = Lease(lease.into());
                 if let Ok(id) = Uuid::from_slice(&id)
-                    && ours
+                    && lease.process() == Some(self.process.as_str().as_bytes())
                     && !self.in_hand.holds(id, &lease)
                 {
-                    unknown.push((id, Lease(lease.into())));
+                    unknown.push((id, lease));
                 }
             }
             cursor = next;
@@ -220,9 +263,14 @@ impl Claimer {
     }
 }
 
+async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
+    // A sender that is gone says the same.
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
 /// How long to sleep after a claim; not at all if more may be ready.
 fn wait_after(claimed: &Claimed, wanted: usize) -> Option<Duration> {
-    if claimed.jobs.len() == wanted || claimed.promoted == PROMOTIONS {
+    if claimed.taken == wanted || claimed.promoted == PROMOTIONS {
         return None;
     }
     let until_due = claimed.next_due.map(|due| Duration::from_millis(u64::try_from(due - claimed.now).unwrap_or(0)));
@@ -231,16 +279,16 @@ fn wait_after(claimed: &Claimed, wanted: usize) -> Option<Duration> {
 
 fn read(answer: Value) -> Option<Claimed> {
     let Value::Array(fields) = answer else { return None };
-    let [now, due, promoted, _paused, ids, leases, marks, payloads] = <[Value; 8]>::try_from(fields).ok()?;
-    let (now, due, promoted) = (integer(&now)?, integer(&due)?, integer(&promoted)?);
+    let [now, due, promoted, taken, ids, leases, marks, payloads] = <[Value; 8]>::try_from(fields).ok()?;
+    let (now, due, promoted, taken) = (integer(&now)?, integer(&due)?, integer(&promoted)?, integer(&taken)?);
     let columns = strings(ids)?.into_iter().zip(strings(leases)?).zip(strings(marks)?).zip(strings(payloads)?);
     let jobs = columns.map(|(((id, lease), marks), payload)| {
         let id = Uuid::from_slice(&id).ok()?;
         let marks = Marks::parse(std::str::from_utf8(&marks).ok()?)?;
         Some(ClaimedJob { id, lease: Lease(lease.into()), marks, payload: payload.into() })
     });
-    let promoted = usize::try_from(promoted).ok()?;
-    Some(Claimed { now, next_due: (due >= 0).then_some(due), promoted, jobs: jobs.collect::<Option<_>>()? })
+    let (promoted, taken) = (usize::try_from(promoted).ok()?, usize::try_from(taken).ok()?);
+    Some(Claimed { now, next_due: (due >= 0).then_some(due), promoted, taken, jobs: jobs.collect::<Option<_>>()? })
 }
 
 fn integer(value: &Value) -> Option<i64> {
@@ -261,7 +309,7 @@ fn strings(value: Value) -> Option<Vec<Vec<u8>>> {
 mod tests {
     use super::*;
     use crate::priority::Priority;
-    use crate::producer::NewJob;
+    use crate::producer::{NewJob, Past};
 
     fn claimed(jobs: usize, promoted: usize, next_due: Option<i64>) -> Claimed {
         let job = || ClaimedJob {
@@ -270,7 +318,7 @@ mod tests {
             marks: Marks::default(),
             payload: Bytes::new(),
         };
-        Claimed { now: 1000, next_due, promoted, jobs: (0..jobs).map(|_| job()).collect() }
+        Claimed { now: 1000, next_due, promoted, taken: jobs, jobs: (0..jobs).map(|_| job()).collect() }
     }
 
     #[test]
@@ -312,7 +360,13 @@ mod tests {
     #[tokio::test]
     async fn jobs_whose_claim_was_never_answered_are_released_and_others_are_kept() {
         let claimer = claimer().await;
-        let job = || NewJob { id: Uuid::now_v7(), priority: Priority::Normal, payload: Bytes::new(), due: None };
+        let job = || NewJob {
+            id: Uuid::now_v7(),
+            priority: Priority::Normal,
+            payload: Bytes::new(),
+            due: None,
+            past: Past::None,
+        };
         claimer.engine.producer().push("work", (0..5).map(|_| job()).collect()).await.unwrap();
         let kept = claimer.claim(2).await.unwrap();
         let places = claimer.free_places().await;
@@ -321,7 +375,9 @@ mod tests {
         let inspector = claimer.engine.inspector();
         assert_eq!(inspector.counts("work").await.unwrap().running, 5);
 
-        claimer.audit().await;
+        let suspicious_until = Some(Instant::now() + SUSPICION);
+        let mut audit = Audit { next: Instant::now(), suspicious_until, unknown: HashSet::new() };
+        claimer.release_unknown(&mut audit).await;
         claimer.settler.flush().await;
         let counts = inspector.counts("work").await.unwrap();
         assert_eq!((counts.running, counts.ready_total()), (2, 3));

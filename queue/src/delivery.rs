@@ -5,13 +5,23 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use tokio::sync::OwnedSemaphorePermit;
+use tokio::sync::{Notify, OwnedSemaphorePermit};
 use uuid::Uuid;
+
+/// A job that so many processes died of runs beside no other of its kind, so that the cause is told from its neighbours.
+pub(crate) const DEATHS_OF_A_SUSPECT: u32 = 2;
 
 /// The right to run a job: priority, process and fencing token, as Redis wrote it. Every later transition shows it, and
 /// is refused once the lease has gone to somebody else.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Lease(pub(crate) Arc<[u8]>);
+
+impl Lease {
+    /// The process that holds it: eight characters after the priority.
+    pub(crate) fn process(&self) -> Option<&[u8]> {
+        self.0.get(1..9)
+    }
+}
 
 /// A claimed job.
 #[derive(Debug)]
@@ -72,35 +82,57 @@ pub enum Verdict {
 
 /// The jobs in the hands of this process, of one queue. Guards against leases that Redis gave but whose answer was lost.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct InHand(Arc<Mutex<HashMap<Uuid, Lease>>>);
+pub(crate) struct InHand {
+    held: Arc<Mutex<HashMap<Uuid, Held>>>,
+    /// Rings when a suspect has ended: the next one may be claimed.
+    bell: Arc<Notify>,
+}
+
+#[derive(Clone, Debug)]
+struct Held {
+    lease: Lease,
+    suspect: bool,
+}
 
 impl InHand {
-    pub(crate) fn insert(&self, id: Uuid, lease: Lease) {
-        self.lock().insert(id, lease);
+    pub(crate) fn new(bell: Arc<Notify>) -> Self {
+        Self { held: Arc::default(), bell }
+    }
+
+    pub(crate) fn insert(&self, id: Uuid, lease: Lease, marks: Marks) {
+        self.lock().insert(id, Held { lease, suspect: marks.deaths >= DEATHS_OF_A_SUSPECT });
     }
 
     /// Forgets `id` if it is still held under `lease`.
     pub(crate) fn remove(&self, id: Uuid, lease: &Lease) {
         let mut held = self.lock();
-        if held.get(&id) == Some(lease) {
-            held.remove(&id);
+        if held.get(&id).is_some_and(|held| held.lease == *lease)
+            && let Some(removed) = held.remove(&id)
+            && removed.suspect
+        {
+            self.bell.notify_one();
         }
     }
 
-    pub(crate) fn holds(&self, id: Uuid, lease: &[u8]) -> bool {
-        self.lock().get(&id).is_some_and(|held| &*held.0 == lease)
+    pub(crate) fn holds(&self, id: Uuid, lease: &Lease) -> bool {
+        self.lock().get(&id).is_some_and(|held| held.lease == *lease)
+    }
+
+    /// Whether one of them is a suspect: then this process takes no other.
+    pub(crate) fn has_suspect(&self) -> bool {
+        self.lock().values().any(|held| held.suspect)
     }
 
     pub(crate) fn all(&self) -> Vec<(Uuid, Lease)> {
-        self.lock().iter().map(|(id, lease)| (*id, lease.clone())).collect()
+        self.lock().iter().map(|(id, held)| (*id, held.lease.clone())).collect()
     }
 
     pub(crate) fn len(&self) -> usize {
         self.lock().len()
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Lease>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<Uuid, Held>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

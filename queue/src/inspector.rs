@@ -17,6 +17,8 @@ pub struct Inspector(Engine);
 pub struct Counts {
     /// Ready, in the order of [`crate::Priority::ALL`]. Removed jobs are among them until a claim meets them; see `removed`.
     pub ready: [u64; 4],
+    /// Ready, but one at a time, since several processes died of them.
+    pub suspects: u64,
     /// Waiting for their time.
     pub scheduled: u64,
     /// Leased to a process.
@@ -37,7 +39,7 @@ impl Counts {
     /// All ready jobs.
     #[must_use]
     pub fn ready_total(&self) -> u64 {
-        self.ready.iter().sum::<u64>().saturating_sub(self.removed)
+        (self.ready.iter().sum::<u64>() + self.suspects).saturating_sub(self.removed)
     }
 }
 
@@ -90,6 +92,7 @@ impl Inspector {
             &keys.dead,
             &keys.state,
             &keys.processes,
+            &keys.suspects,
         ]);
         count.arg(u64::try_from(DEAD_AFTER.as_millis()).unwrap_or(u64::MAX));
         let answer: redis::Value = scripts::call(&count, &mut self.0.connection.clone()).await?;
@@ -151,8 +154,8 @@ impl Inspector {
     /// If Redis fails.
     pub async fn remove(&self, queue: &str, id: Uuid) -> Result<Removal, Error> {
         let keys = self.0.keys(queue)?;
-        let Keys { jobs, scheduled, cancelled, leases, marks, dead, .. } = &keys;
-        let mut remove = scripts::REMOVE.keys([&**jobs, scheduled, cancelled, leases, marks, dead]);
+        let Keys { jobs, scheduled, cancelled, leases, marks, dead, suspects, .. } = &keys;
+        let mut remove = scripts::REMOVE.keys([&**jobs, scheduled, cancelled, leases, marks, dead, suspects]);
         remove.arg(id.as_bytes());
         Ok(match scripts::call::<i64>(&remove, &mut self.0.connection.clone()).await? {
             0 => Removal::Absent,
@@ -168,12 +171,13 @@ fn read_counts(answer: redis::Value) -> Option<Counts> {
         Some(redis::Value::Int(number)) => u64::try_from(*number).ok(),
         _ => None,
     };
-    let heads = fields.iter().skip(11).filter_map(|field| match field {
+    let heads = fields.iter().skip(11).take(4).filter_map(|field| match field {
         redis::Value::BulkString(id) => created_ms(id),
         _ => None,
     });
     Some(Counts {
         ready: [number(7)?, number(8)?, number(9)?, number(10)?],
+        suspects: number(15)?,
         scheduled: number(1)?,
         removed: number(2)?,
         running: number(3)?,

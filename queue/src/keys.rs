@@ -12,6 +12,8 @@ const MAX_NAME: usize = 100;
 pub(crate) struct Keys {
     /// The queue's name.
     pub(crate) queue: Arc<str>,
+    /// List: priority and id of jobs that several processes died of; they run one at a time.
+    pub(crate) suspects: Arc<str>,
     /// Hash: id → payload of every job that is not finished.
     pub(crate) jobs: Arc<str>,
     /// Lists of ids, one per priority.
@@ -44,6 +46,7 @@ impl Keys {
         let key = |suffix: &str| Arc::from(format!("{{{prefix}:{queue}}}:{suffix}"));
         Ok(Self {
             queue: queue.into(),
+            suspects: key("suspects"),
             jobs: key("jobs"),
             ready: [key("ready:critical"), key("ready:high"), key("ready:normal"), key("ready:low")],
             scheduled: key("scheduled"),

@@ -27,6 +27,6 @@ pub use error::Error;
 pub use inspector::{Counts, Inspector, Place, Removal};
 pub use priority::{Priority, UnknownPriority};
 pub use process::{BEAT_EVERY, DEAD_AFTER, ProcessId, ProcessInfo};
-pub use producer::{MAX_PAYLOAD, NewJob, Producer};
+pub use producer::{MAX_PAYLOAD, NewJob, Past, Producer};
 pub use upkeep::{DEATHS_ALLOWED, DeadLetter, Poison, Recovered, UPKEEP_EVERY, Upkeep};
 pub use worker_process::WorkerProcess;

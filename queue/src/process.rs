@@ -176,7 +176,7 @@ pub(crate) async fn leave(engine: &Engine, process: ProcessId, queues: &[&str]) 
     for queue in queues {
         let keys = engine.keys(queue)?;
         let mut leave = scripts::LEAVE.keys([&*keys.processes, &keys.process_info]);
-        leave.arg(process.as_str()).arg(0);
+        leave.arg(process.as_str()).arg("");
         scripts::call::<()>(&leave, &mut engine.connection.clone()).await?;
     }
     Ok(())

@@ -33,6 +33,18 @@ pub struct NewJob {
     pub payload: Bytes,
     /// Not before this time, in ms since 1970; none: at once.
     pub due: Option<i64>,
+    /// What is known of its past.
+    pub past: Past,
+}
+
+/// Whether a job may have run before it is pushed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Past {
+    /// It has not.
+    #[default]
+    None,
+    /// It may have: its delivery says so, see [`crate::Marks::seen_before`].
+    Unknown,
 }
 
 /// Pushes jobs to any queue. Cheap to clone; its task ends with the last clone.
@@ -134,10 +146,12 @@ async fn store(pushes: Vec<Push>, engine: &Engine) {
 async fn call(batch: &[Push], engine: &Engine) -> Result<String, Error> {
     let keys = &batch[0].keys;
     let [critical, high, normal, low] = &keys.ready;
-    let mut push = scripts::PUSH.keys([&*keys.jobs, critical, high, normal, low, &keys.scheduled, &keys.cancelled]);
+    let mut push =
+        scripts::PUSH.keys([&*keys.jobs, critical, high, normal, low, &keys.scheduled, &keys.cancelled, &keys.marks]);
     push.arg(&*keys.wake);
     for job in batch.iter().flat_map(|push| &push.jobs) {
-        push.arg(job.id.as_bytes()).arg(job.priority as u8).arg(job.due.unwrap_or(0)).arg(&job.payload[..]);
+        push.arg(job.id.as_bytes()).arg(job.priority as u8).arg(job.due.unwrap_or(0));
+        push.arg(u8::from(job.past == Past::Unknown)).arg(&job.payload[..]);
     }
     Ok(scripts::call(&push, &mut engine.connection.clone()).await?)
 }
@@ -167,7 +181,13 @@ mod tests {
     use super::*;
 
     fn job(bytes: usize) -> NewJob {
-        NewJob { id: Uuid::now_v7(), priority: Priority::Normal, payload: vec![0; bytes].into(), due: None }
+        NewJob {
+            id: Uuid::now_v7(),
+            priority: Priority::Normal,
+            payload: vec![0; bytes].into(),
+            due: None,
+            past: Past::None,
+        }
     }
 
     #[test]

@@ -1,13 +1,16 @@
 //! Upkeep: takes back the jobs of dead processes, and brings out what was quarantined. Any process may do it, any number
 //! at a time.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
-use redis::aio::ConnectionLike;
+use redis::ScriptInvocation;
 use serde::Deserialize;
+use tokio::time::Instant;
 use tracing::{info, warn};
 use uuid::Uuid;
 
+use crate::delivery::DEATHS_OF_A_SUSPECT;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::keys::Keys;
@@ -23,12 +26,22 @@ const PAGE: usize = 200;
 /// Leases of processes that nobody knows of are looked for once in so many rounds.
 const FULL_ROUNDS: u32 = 30;
 
+/// The observer must have looked without a gap for so long before it calls a process dead: after a restart or a stall of
+/// Redis every beat is old, and the living need a moment to beat again.
+const WATCH: Duration = Duration::from_secs(4);
+/// Two looks further apart than this are a gap.
+const GAP: Duration = Duration::from_secs(3);
+
 /// Looks after one queue.
 #[derive(Debug)]
 pub struct Upkeep {
     engine: Engine,
     keys: Keys,
     round: u32,
+    /// The last beat of each process, and since when this observer has seen no other.
+    beats: HashMap<String, (i64, Instant)>,
+    /// The last look, and the first one without a gap before it.
+    looks: Option<(Instant, Instant)>,
 }
 
 /// A job in the dead letters, with its evidence.
@@ -68,7 +81,7 @@ impl Upkeep {
     /// # Errors
     /// If its name cannot be used.
     pub fn new(engine: &Engine, queue: &str) -> Result<Self, Error> {
-        Ok(Self { engine: engine.clone(), keys: engine.keys(queue)?, round: 0 })
+        Ok(Self { engine: engine.clone(), keys: engine.keys(queue)?, round: 0, beats: HashMap::new(), looks: None })
     }
 
     /// One round: looks for dead processes and, now and then, for leases of unknown ones.
@@ -77,14 +90,14 @@ impl Upkeep {
     /// If Redis fails; the next round goes on.
     pub async fn recover(&mut self) -> Result<Recovered, Error> {
         let dead = self.dead_processes().await?;
-        let full = self.round.is_multiple_of(FULL_ROUNDS);
         self.round = self.round.wrapping_add(1);
-        if dead.is_empty() && !full {
+        let strangers = self.round.is_multiple_of(FULL_ROUNDS) && self.watched_for() >= DEAD_AFTER;
+        if dead.is_empty() && !strangers {
             return Ok(Recovered::default());
         }
-        let recovered = self.sweep().await?;
-        for process in dead {
-            self.strike_off(&process).await?;
+        let recovered = self.sweep(&dead, strangers).await?;
+        for (process, beat) in &dead {
+            self.strike_off(process, *beat).await?;
         }
         if recovered != Recovered::default() {
             info!(
@@ -97,22 +110,46 @@ impl Upkeep {
         Ok(recovered)
     }
 
-    async fn dead_processes(&self) -> Result<Vec<String>, Error> {
-        let mut connection = self.engine.connection.clone();
-        let (seconds, micros): (i64, i64) = redis::cmd("TIME").query_async(&mut connection).await?;
-        let silent_since = seconds * 1000 + micros / 1000 - millis(DEAD_AFTER);
-        let mut range = redis::cmd("ZRANGEBYSCORE");
-        range.arg(&*self.keys.processes).arg("-inf").arg(silent_since);
-        Ok(range.query_async(&mut connection).await?)
+    /// The processes whose last beat is old by Redis's clock, and has been the last one for a while by ours.
+    async fn dead_processes(&mut self) -> Result<Vec<(String, i64)>, Error> {
+        let mut look = redis::pipe();
+        look.cmd("TIME").cmd("ZRANGE").arg(&*self.keys.processes).arg(0).arg(-1).arg("WITHSCORES");
+        let ((seconds, micros), beats): ((i64, i64), Vec<(String, i64)>) =
+            look.query_async(&mut self.engine.connection.clone()).await?;
+        let (redis_now, now) = (seconds * 1000 + micros / 1000, Instant::now());
+        let since = match self.looks {
+            Some((last, since)) if now - last <= GAP => since,
+            _ => {
+                self.beats.clear();
+                now
+            }
+        };
+        self.looks = Some((now, since));
+        self.beats.retain(|process, _| beats.iter().any(|(other, _)| other == process));
+        for (process, beat) in beats {
+            let seen = self.beats.entry(process).or_insert((beat, now));
+            if seen.0 != beat {
+                *seen = (beat, now);
+            }
+        }
+        let silent = |beat: i64, seen: Instant| redis_now - beat >= millis(DEAD_AFTER) && now - seen >= WATCH;
+        let dead = self.beats.iter().filter(|(_, (beat, seen))| silent(*beat, *seen));
+        Ok(dead.map(|(process, (beat, _))| (process.clone(), *beat)).collect())
+    }
+
+    /// For how long this observer has looked without a gap.
+    fn watched_for(&self) -> Duration {
+        self.looks.map_or(Duration::ZERO, |(last, since)| last - since)
     }
 
     /// Walks all leases page by page.
-    async fn sweep(&self) -> Result<Recovered, Error> {
-        let mut connection = self.engine.connection.clone();
+    async fn sweep(&self, dead: &[(String, i64)], strangers: bool) -> Result<Recovered, Error> {
         let mut all = Recovered::default();
         let mut cursor = "0".to_owned();
         loop {
-            let (next, taken, buried): (String, u64, u64) = self.sweep_page(&cursor, &mut connection).await?;
+            let sweep = self.sweep_page(&cursor, dead, strangers);
+            let (next, taken, buried): (String, u64, u64) =
+                scripts::call(&sweep, &mut self.engine.connection.clone()).await?;
             all.taken += taken;
             all.buried += buried;
             cursor = next;
@@ -122,11 +159,7 @@ impl Upkeep {
         }
     }
 
-    async fn sweep_page(
-        &self,
-        cursor: &str,
-        connection: &mut impl ConnectionLike,
-    ) -> Result<(String, u64, u64), Error> {
+    fn sweep_page(&self, cursor: &str, dead: &[(String, i64)], strangers: bool) -> ScriptInvocation<'static> {
         let keys = &self.keys;
         let [critical, high, normal, low] = &keys.ready;
         let mut recover = scripts::RECOVER.keys([
@@ -139,14 +172,19 @@ impl Upkeep {
             &keys.dead,
             &keys.processes,
             &keys.process_info,
+            &keys.suspects,
         ]);
-        recover.arg(&*keys.wake).arg(cursor).arg(PAGE).arg(millis(DEAD_AFTER)).arg(DEATHS_ALLOWED);
-        Ok(scripts::call(&recover, connection).await?)
+        recover.arg(&*keys.wake).arg(cursor).arg(PAGE).arg(DEATHS_OF_A_SUSPECT).arg(DEATHS_ALLOWED);
+        recover.arg(u8::from(strangers));
+        for (process, beat) in dead {
+            recover.arg(process).arg(*beat);
+        }
+        recover
     }
 
-    async fn strike_off(&self, process: &str) -> Result<(), Error> {
+    async fn strike_off(&self, process: &str, beat: i64) -> Result<(), Error> {
         let mut leave = scripts::LEAVE.keys([&*self.keys.processes, &self.keys.process_info]);
-        leave.arg(process).arg(millis(DEAD_AFTER));
+        leave.arg(process).arg(beat);
         let struck: u64 = scripts::call(&leave, &mut self.engine.connection.clone()).await?;
         if struck == 1 {
             warn!(queue = &*self.keys.queue, process, "a process has died");

@@ -37,10 +37,11 @@ impl WorkerProcess {
         let mut served = HashMap::new();
         for queue in queues {
             let keys = Arc::new(engine.keys(queue)?);
-            let in_hand = InHand::default();
+            let bell = wake.bell(&keys);
+            let in_hand = InHand::new(Arc::clone(&bell));
             let queue_of = ServedQueue {
                 settler: Settler::start(engine.clone(), Arc::clone(&keys), in_hand.clone()),
-                bell: wake.bell(&keys),
+                bell,
                 engine: engine.clone(),
                 process: id,
                 buffer: Arc::new(Buffer::default()),

@@ -124,12 +124,9 @@ pub async fn submitted(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<O
 /// # Errors
 /// If the database fails.
 pub async fn mark_grading(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<()> {
-    sqlx::query!(
-        "update attempts set status = 'grading' where id = $1 and status in ('queued', 'failed')",
-        id as AttemptId
-    )
-    .execute(conn)
-    .await?;
+    sqlx::query!("update attempts set status = 'grading' where id = $1 and status = 'queued'", id as AttemptId)
+        .execute(conn)
+        .await?;
     Ok(())
 }
 

@@ -12,9 +12,9 @@ pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations")
 
 /// A request that cannot get a connection by then fails, rather than queue without end.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
-/// A connection used so lately is handed out without a ping, which would be a quarter of all round trips. PostgreSQL
-/// takes longer to restart, so no connection from before it is trusted.
-const TRUSTED: Duration = Duration::from_millis(500);
+/// A connection used so lately is handed out without a ping, which would be a quarter of all round trips under load.
+/// PostgreSQL takes longer to restart, so that no connection from before it is trusted.
+const TRUSTED: Duration = Duration::from_millis(50);
 /// A statement that runs longer is a mistake; it is ended by the server.
 const STATEMENT_TIMEOUT: &str = "15s";
 /// A transaction left open by a stuck process gives its locks back by then.
@@ -52,9 +52,10 @@ pub fn is_transient(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Classes 08 (connection), 40 (rollback), 53 (resources), 57 (operator intervention) of PostgreSQL's error codes.
+/// Classes 08 (connection), 40 (rollback) and 53 (resources) of PostgreSQL's error codes, and 57P (shut down, starting); not
+/// 57014: a statement that took too long will again.
 fn is_transient_code(code: &str) -> bool {
-    ["08", "40", "53", "57"].iter().any(|class| code.starts_with(class))
+    ["08", "40", "53", "57P"].iter().any(|class| code.starts_with(class))
 }
 
 #[cfg(test)]
@@ -66,6 +67,7 @@ mod tests {
         assert!(is_transient_code("57P01"), "terminated by an administrator");
         assert!(is_transient_code("40P01"), "deadlock");
         assert!(!is_transient_code("23505"), "unique violation");
+        assert!(!is_transient_code("57014"), "statement time-out");
         assert!(is_transient(&sqlx::Error::PoolTimedOut));
         assert!(!is_transient(&sqlx::Error::RowNotFound));
     }

@@ -2,7 +2,6 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use crate::program::{Program, Signal};
 use crate::{eventually, free_port};
@@ -228,6 +227,3 @@ fn binary(name: &str) -> PathBuf {
     });
     binaries.pop().unwrap_or_else(|| name.into())
 }
-
-/// How long a frozen server may stay so without its clients taking others for dead.
-pub const SHORT_FREEZE: Duration = Duration::from_millis(1500);

@@ -23,6 +23,8 @@ use crate::record::{self, Recorded};
 
 /// So long a job waits that this version of the program cannot read: a newer one may be on its way.
 const UNREADABLE_DELAY: Duration = Duration::from_secs(5);
+/// A transaction that takes longer waits for a database that does not answer any more.
+const RECORD_TIMEOUT: Duration = Duration::from_secs(30);
 /// So long a job waits whose end could not be written because PostgreSQL is away.
 const LEDGER_AWAY_DELAY: Duration = Duration::from_secs(1);
 
@@ -107,14 +109,24 @@ impl Executor {
             Ok(ran) => ran,
             Err(failure) => return self.conclude(opened, failure).await,
         };
-        match record::done(&self.platform.database, opened, ran).await {
+        match self.record(opened, ran).await {
             Ok(Recorded::Ours(aftermath)) => {
                 self.follow_up(aftermath).await;
                 count(opened, "done");
                 Verdict::Complete
             }
             Ok(Recorded::SomebodyElses) => self.repeat_aftermath(opened).await,
-            Err(error) => self.conclude(opened, error.into()).await,
+            Err(failure) => self.conclude(opened, failure).await,
+        }
+    }
+
+    /// Records under a time limit; a panic is a failure like others.
+    async fn record(&self, opened: &Opened, ran: Box<dyn Ran + '_>) -> Result<Recorded, Failure> {
+        let record = AssertUnwindSafe(record::done(&self.platform.database, opened, ran)).catch_unwind();
+        match tokio::time::timeout(RECORD_TIMEOUT, record).await {
+            Ok(Ok(recorded)) => Ok(recorded?),
+            Ok(Err(panic)) => Err(Failure::retry(format!("panicked while recording: {}", panic_message(&*panic)))),
+            Err(_) => Err(Failure::Snooze(LEDGER_AWAY_DELAY)),
         }
     }
 

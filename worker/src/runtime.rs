@@ -157,7 +157,7 @@ async fn drive(
         }
     };
     tokio::select! {
-        ended = monitor.run_with_signal(stopping) => ended.context("a worker ended by itself")?,
+        ended = monitor.run_with_signal(stopping) => ended.context("the workers ended")?,
         () = patience(&mut stage, drain) => warn!("the drain has ended; what still runs goes back"),
     }
     give_back(process).await;

@@ -1,9 +1,10 @@
 -- Promotes due jobs and leases up to n ready ones to a process, critical first, the others by weight.
 -- KEYS  1 jobs  2-5 ready (critical, high, normal, low)  6 scheduled  7 cancelled  8 leases  9 marks  10 state
---       11 processes
--- ARGV  1 process  2 n  3 most jobs to promote
--- Returns { now, due, promoted, paused, ids, leases, marks, payloads }: now and due (the earliest scheduled job, -1 = none)
---         in ms; paused 1 or 0; a lease is priority, process and fencing token; marks count failures, deaths, releases.
+--       11 processes  12 suspects
+-- ARGV  1 process  2 n  3 most jobs to promote  4 whether one of them may be a suspect (1 or 0)
+-- Returns { now, due, promoted, taken, ids, leases, marks, payloads }: now and due (the earliest scheduled job, -1 = none)
+--         in ms; taken counts the ids taken from lists, removed ones too; a lease is priority, process and fencing token;
+--         marks count failures, deaths, releases.
 local jobs, scheduled, cancelled, leases, marks, state = KEYS[1], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
 local process, wanted, batch = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
 local time = redis.call('TIME')
@@ -29,23 +30,27 @@ local next_due = first[2] and tonumber(first[2]) or -1
 
 local head = redis.call('HMGET', state, 'paused', 'turn')
 if head[1] then
-  return { now, next_due, #due, 1, {}, {}, {}, {} }
+  return { now, next_due, #due, 0, {}, {}, {}, {} }
 end
 
 local ids, priorities = {}, {}
+-- A job that several processes died of runs beside others, but never beside another of its kind.
+local suspect = ARGV[4] == '1' and redis.call('LPOP', KEYS[12])
+if suspect then
+  ids[1], priorities[1] = string.sub(suspect, 2), string.sub(suspect, 1, 1)
+end
 local function take(priority, count)
-  local popped = redis.call('LPOP', KEYS[1 + priority], count)
-  if not popped then return 0 end
+  local popped = count > 0 and redis.call('LPOP', KEYS[1 + priority], count)
+  if not popped then return end
   for _, id in ipairs(popped) do
     ids[#ids + 1] = id
     priorities[#priorities + 1] = priority - 1
   end
-  return #popped
 end
 
 -- Ten turns: six for high, three for normal, one for low. What a list cannot use goes to the others.
 local TURNS = { 2, 2, 3, 2, 2, 3, 2, 2, 3, 4 }
-take(1, wanted)
+take(1, wanted - #ids)
 local left = wanted - #ids
 if left > 0 then
   local waiting = { 0, redis.call('LLEN', KEYS[3]), redis.call('LLEN', KEYS[4]), redis.call('LLEN', KEYS[5]) }
@@ -90,4 +95,4 @@ end
 if #leased > 0 then
   redis.call('HSET', leases, unpack(leased))
 end
-return { now, next_due, #due, 0, out[1], out[2], out[3], out[4] }
+return { now, next_due, #due, #ids, out[1], out[2], out[3], out[4] }

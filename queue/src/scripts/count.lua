@@ -1,7 +1,9 @@
 -- Counts the jobs of a queue by state. Every figure is a length that Redis keeps.
 -- KEYS  1-4 ready (critical, high, normal, low)  5 scheduled  6 cancelled  7 leases  8 dead  9 state  10 processes
+--       11 suspects
 -- ARGV  1 silence (ms) after which a process is dead
--- Returns { now, scheduled, cancelled, running, dead, paused, live processes, ready × 4, first id of each list × 4 }.
+-- Returns { now, scheduled, cancelled, running, dead, paused, live processes, ready × 4, first id of each list × 4,
+--         suspects }.
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local out = {
@@ -15,4 +17,5 @@ local out = {
 }
 for priority = 1, 4 do out[#out + 1] = redis.call('LLEN', KEYS[priority]) end
 for priority = 1, 4 do out[#out + 1] = redis.call('LINDEX', KEYS[priority], 0) or '' end
+out[#out + 1] = redis.call('LLEN', KEYS[11])
 return out

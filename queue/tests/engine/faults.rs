@@ -3,7 +3,7 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use bellwork_queue::Verdict;
+use bellwork_queue::{DEAD_AFTER, Recovered, Upkeep, Verdict};
 use tokio::sync::mpsc;
 
 use crate::support::{QUEUE, Trial, jobs, take, within};
@@ -51,8 +51,16 @@ impl PrivateRedis {
     }
 
     async fn restart(&mut self) {
+        self.stop();
+        self.start_again().await;
+    }
+
+    fn stop(&mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
+    }
+
+    async fn start_again(&mut self) {
         self.child = Self::spawn(self.port, &self.dir);
         self.ready().await;
     }
@@ -96,6 +104,41 @@ async fn workers_go_on_after_redis_was_killed_and_restarted() {
     take(&mut running, 1).await;
     working.drain().await;
     assert_eq!(trial.keys().await, ["leases", "state"], "what ran through the restart was completed after it");
+}
+
+/// When Redis comes back every beat is old; the living must not be taken for dead.
+#[tokio::test]
+async fn a_long_outage_of_redis_robs_nobody() {
+    let mut redis = PrivateRedis::start().await;
+    let trial = Trial::on(&redis.url()).await;
+    let (begun, mut running) = mpsc::unbounded_channel();
+    let (proceed, paused) = tokio::sync::watch::channel(false);
+    let working = trial.work(3, move |delivery| {
+        let (begun, mut paused) = (begun.clone(), paused.clone());
+        async move {
+            begun.send(delivery.marks).unwrap();
+            paused.wait_for(|go| *go).await.unwrap();
+            Verdict::Complete
+        }
+    });
+    let working = working.await;
+    trial.push(jobs(3)).await;
+    take(&mut running, 3).await;
+    let mut upkeep = Upkeep::new(&trial.engine, QUEUE).unwrap();
+    upkeep.recover().await.unwrap();
+    redis.stop();
+    tokio::time::sleep(DEAD_AFTER + Duration::from_secs(1)).await;
+    redis.start_again().await;
+    let back = std::time::Instant::now();
+    while back.elapsed() < DEAD_AFTER + Duration::from_secs(2) {
+        if let Ok(recovered) = upkeep.recover().await {
+            assert_eq!(recovered, Recovered::default(), "a live process was robbed");
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    proceed.send(true).unwrap();
+    working.drain().await;
+    assert!(running.try_recv().is_err(), "each ran once");
 }
 
 #[tokio::test]

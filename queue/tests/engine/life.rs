@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bellwork_queue::{Error, MAX_PAYLOAD, NewJob, Place, Priority, Removal, Verdict};
+use bellwork_queue::{Error, MAX_PAYLOAD, NewJob, Past, Place, Priority, Removal, Verdict};
 use tokio::sync::{Semaphore, mpsc};
 use uuid::Uuid;
 
@@ -191,4 +191,50 @@ async fn one_process_runs_as_many_at_a_time_as_it_was_told() {
     }
     places.add_permits(2);
     working.drain().await;
+}
+
+/// A claim that meets only removed jobs goes on at once.
+#[tokio::test]
+async fn removed_jobs_do_not_hold_up_those_behind_them() {
+    let trial = Trial::new().await;
+    let all = jobs(41);
+    trial.push(all.clone()).await;
+    for job in &all[..40] {
+        trial.engine.inspector().remove(QUEUE, job.id).await.unwrap();
+    }
+    let began = Instant::now();
+    let (working, mut done) = trial.collect(2).await;
+    assert_eq!(take(&mut done, 1).await, [all[40].id]);
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    working.drain().await;
+}
+
+/// Claims under way when a process is told to stop are not forgotten.
+#[tokio::test]
+async fn a_drain_under_load_leaves_no_lease_behind() {
+    let trial = Trial::new().await;
+    trial.push(jobs(20_000)).await;
+    for _ in 0..10 {
+        let (working, mut done) = trial.collect(50).await;
+        take(&mut done, 200).await;
+        working.drain().await;
+        let counts = trial.engine.inspector().counts(QUEUE).await.unwrap();
+        assert_eq!((counts.running, counts.workers), (0, 0));
+    }
+}
+
+#[tokio::test]
+async fn a_job_that_may_have_run_before_is_delivered_as_such() {
+    let trial = Trial::new().await;
+    let (seen, mut deliveries) = mpsc::unbounded_channel();
+    let working = trial.work(10, move |delivery| {
+        seen.send((delivery.id, delivery.marks.seen_before())).unwrap();
+        std::future::ready(Verdict::Complete)
+    });
+    let working = working.await;
+    let (new, again) = (job(Priority::Normal), NewJob { past: Past::Unknown, ..job(Priority::Normal) });
+    trial.push(vec![new.clone(), again.clone()]).await;
+    assert_eq!(take(&mut deliveries, 2).await, [(new.id, false), (again.id, true)]);
+    working.drain().await;
+    assert_eq!(trial.keys().await, ["leases", "state"]);
 }

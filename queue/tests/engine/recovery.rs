@@ -124,15 +124,12 @@ async fn a_stale_worker_changes_nothing() {
     trial.push(jobs(1)).await;
     let id = take(&mut running, 1).await[0];
 
-    // As if the process had been frozen: struck off the register while it still holds the lease.
-    let process = stale.process.as_ref().unwrap().id();
+    // As if the process had been frozen for long: its lease was taken back by somebody else.
     stale.process.as_ref().unwrap().stop_claiming();
     let mut redis = trial.redis.clone();
-    let () =
-        redis::cmd("ZREM").arg(trial.key("processes")).arg(process.as_str()).query_async(&mut redis).await.unwrap();
-    let mut upkeep = Upkeep::new(&trial.engine, QUEUE).unwrap();
-    let recovered = upkeep.recover().await.unwrap();
-    assert_eq!((recovered.taken, recovered.buried), (1, 0));
+    let raw = id.as_bytes().as_slice();
+    let () = redis::cmd("HDEL").arg(trial.key("leases")).arg(raw).query_async(&mut redis).await.unwrap();
+    let () = redis::cmd("RPUSH").arg(trial.key("ready:normal")).arg(raw).query_async(&mut redis).await.unwrap();
 
     let (again, mut runs) = mpsc::unbounded_channel();
     let other = trial.work(1, move |delivery| {
@@ -148,48 +145,61 @@ async fn a_stale_worker_changes_nothing() {
     other.kill().await;
 }
 
+/// Its neighbours die with it the first two times, and only then; the third time it dies alone.
 #[tokio::test]
-async fn a_job_that_kills_its_processes_is_quarantined_with_evidence() {
+async fn a_job_that_kills_its_processes_is_quarantined_with_evidence_and_its_neighbours_are_not() {
     let trial = Trial::new().await;
-    let id = {
-        let job = jobs(1);
-        let id = job[0].id;
-        trial.push(job).await;
-        id
-    };
-    let mut redis = trial.redis.clone();
+    let all = jobs(8);
+    let poison = all[3].id;
+    trial.push(all).await;
+    let keeping = upkeep(&trial);
+    let (sent, mut deliveries) = mpsc::unbounded_channel();
     for death in 1..=DEATHS_ALLOWED {
-        let (begun, mut running) = mpsc::unbounded_channel();
-        let doomed = trial.work(1, move |delivery| {
-            begun.send((delivery.id, delivery.marks.deaths)).unwrap();
-            std::future::pending()
+        let sent = sent.clone();
+        // Jobs that run beside the poison never end before it strikes, unless they run without it.
+        let doomed = trial.work(8, move |delivery| {
+            let sent = sent.clone();
+            async move {
+                sent.send((delivery.id, delivery.marks.deaths)).unwrap();
+                if delivery.marks.deaths < 2 || delivery.id == poison {
+                    std::future::pending::<()>().await;
+                }
+                Verdict::Complete
+            }
         });
         let doomed = doomed.await;
-        assert_eq!(take(&mut running, 1).await, [(id, death - 1)]);
-        doomed.kill().await;
-        // Its silence began long ago.
-        let processes = trial.key("processes");
-        let members: Vec<String> =
-            redis::cmd("ZRANGE").arg(&processes).arg(0).arg(-1).query_async(&mut redis).await.unwrap();
-        for member in members {
-            let () = redis::cmd("ZADD").arg(&processes).arg(1).arg(member).query_async(&mut redis).await.unwrap();
+        loop {
+            let (id, deaths) = take(&mut deliveries, 1).await[0];
+            assert_eq!(deaths, death - 1);
+            if id == poison {
+                break;
+            }
         }
-        let recovered = Upkeep::new(&trial.engine, QUEUE).unwrap().recover().await.unwrap();
-        let expected = if death < DEATHS_ALLOWED { (1, 0) } else { (0, 1) };
-        assert_eq!((recovered.taken, recovered.buried), expected, "death {death}");
+        if death < 3 {
+            until(|| async { trial.engine.inspector().counts(QUEUE).await.unwrap().running == 8 }).await;
+        }
+        doomed.kill().await;
+        until(|| async {
+            let counts = trial.engine.inspector().counts(QUEUE).await.unwrap();
+            counts.running == 0
+        })
+        .await;
+        while deliveries.try_recv().is_ok() {}
     }
     let letters = Upkeep::new(&trial.engine, QUEUE).unwrap().dead_letters().await.unwrap();
-    assert_eq!(letters.len(), 1);
-    assert_eq!((letters[0].id, letters[0].payload.as_slice()), (id, b"payload".as_slice()));
+    assert_eq!(letters.iter().map(|letter| letter.id).collect::<Vec<_>>(), [poison]);
+    assert_eq!(letters[0].payload, b"payload");
     let evidence: serde_json::Value = serde_json::from_str(&letters[0].evidence).unwrap();
     assert_eq!(evidence["deaths"], DEATHS_ALLOWED);
     assert!(evidence["ran_on"].as_str().unwrap().contains(&format!("\"pid\":{}", std::process::id())));
 
-    let (working, mut done) = trial.collect(1).await;
-    let next = jobs(1);
-    trial.push(next.clone()).await;
-    assert_eq!(take(&mut done, 1).await, [next[0].id], "others go on");
+    let (working, mut done) = trial.collect(8).await;
+    trial.push(jobs(1)).await;
+    take(&mut done, 1).await;
+    until(|| async { trial.engine.inspector().counts(QUEUE).await.unwrap().ready_total() == 0 }).await;
     working.drain().await;
+    keeping.abort();
+    assert_eq!(trial.engine.inspector().counts(QUEUE).await.unwrap().dead, 1, "the neighbours ended well");
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use apalis_core::error::BoxDynError;
 use apalis_core::task::Task;
 use apalis_core::worker::builder::WorkerBuilder;
 use apalis_core::worker::context::WorkerContext;
-use bellwork_queue::{Delivery, Engine, NewJob, Priority, Verdict, WorkerProcess};
+use bellwork_queue::{Delivery, Engine, NewJob, Past, Priority, Verdict, WorkerProcess};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -150,7 +150,7 @@ where
 }
 
 pub(crate) fn job(priority: Priority) -> NewJob {
-    NewJob { id: Uuid::now_v7(), priority, payload: "payload".into(), due: None }
+    NewJob { id: Uuid::now_v7(), priority, payload: "payload".into(), due: None, past: Past::None }
 }
 
 pub(crate) fn jobs(count: usize) -> Vec<NewJob> {

@@ -49,7 +49,7 @@ pub async fn insert(conn: &mut PgConnection, jobs: &[NewJob]) -> sqlx::Result<()
             insert into jobs (id, kind, version, queue, priority, group_key, payload, state, max_attempts, run_at,
                               trace_parent, submitter, parent)
             select id, kind, version, queue, priority, group_key, payload,
-                   case when run_at > now() then 'scheduled'::job_state else 'ready' end,
+                   case when run_at > clock_timestamp() + interval '1 second' then 'scheduled'::job_state else 'ready' end,
                    max_attempts, run_at, trace_parent, submitter, parent
             from unnest($1::uuid[], $2::text[], $3::int2[], $4::text[], $5::int2[], $6::text[], $7::jsonb[], $8::int2[],
                         $9::timestamptz[], $10::text[], $11::uuid[], $12::uuid[])
