@@ -1,7 +1,6 @@
 //! `bellwork-bench`: measures what the README claims. `scripts/bench` starts the servers it needs.
 
 mod figures;
-mod handler;
 mod journey;
 mod queue;
 

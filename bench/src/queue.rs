@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use apalis_core::worker::builder::WorkerBuilder;
 use apalis_core::worker::context::WorkerContext;
-use bellwork_queue::{Delivery, Engine, NewJob, Past, Priority, Producer, Verdict, WorkerProcess};
+use bellwork_queue::{Delivery, Engine, Handler, NewJob, Past, Priority, Producer, Verdict, WorkerProcess};
 use clap::Args;
 use redis::aio::ConnectionManager;
 use tokio::sync::{Notify, mpsc};
@@ -14,7 +14,6 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::figures::Figures;
-use crate::handler::Handler;
 
 /// How much is measured.
 #[derive(Debug, Args)]

@@ -1,15 +1,10 @@
 //! A running worker process: one apalis worker per queue, the tasks beside them, and the drain.
 
-use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use anyhow::Context as _;
-use apalis_core::error::BoxDynError;
 use apalis_core::monitor::Monitor;
-use apalis_core::task::Task;
 use apalis_core::worker::builder::WorkerBuilder;
 use bellwork_jobs::backoff::{Backoff, CAP};
 use bellwork_jobs::context::{Platform, Publisher};
@@ -17,21 +12,23 @@ use bellwork_jobs::mailer::Mailer;
 use bellwork_jobs::marker::Marker;
 use bellwork_jobs::queues::{self, Queue};
 use bellwork_jobs::submit::Submitter;
-use bellwork_queue::{Delivery, Engine, Verdict, WorkerProcess};
+use bellwork_queue::{Delivery, Engine, Handler, Verdict, WorkerProcess};
 use bellwork_shared::catalogue::Catalogue;
 use bellwork_shared::config::Config;
 use bellwork_shared::config::worker::QueueSelection;
 use bellwork_shared::{database, redis};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tower_service::Service;
-use tracing::{info, warn};
+use tracing::{error, info, warn};
 
 use crate::executor::Executor;
 use crate::{quarantine, reconcile, relay, schedule};
 
 /// So long a stopping process may take to give its jobs back; after that they are found by its silence.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
+
+/// So long a job waits whose run was ended by a mistake of ours.
+const MISTAKE_DELAY: Duration = Duration::from_secs(10);
 
 /// How a process is being stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -140,10 +137,12 @@ async fn drive(
 ) -> anyhow::Result<()> {
     let mut monitor = Monitor::new();
     for (queue, concurrency) in serving.iter().copied() {
-        let (process, handler) = (Arc::clone(process), Handler(executor.clone()));
+        let (process, executor) = (Arc::clone(process), executor.clone());
         monitor = monitor.register(move |_| {
-            let backend = process.backend(queue.name, concurrency).expect("the process was started with this queue");
-            WorkerBuilder::new(queue.name).backend(backend).build(handler.clone())
+            let (backend, executor) = (process.backend(queue.name, concurrency), executor.clone());
+            let backend = backend.expect("the process was started with this queue");
+            let handler = Handler(move |delivery| handle(executor.clone(), delivery));
+            WorkerBuilder::new(queue.name).backend(backend).build(handler)
         });
     }
     let stopping = {
@@ -182,22 +181,13 @@ async fn give_back(process: &WorkerProcess) {
     }
 }
 
-/// The executor as a service of apalis. Each delivery runs on a task of its own, on any thread.
-#[derive(Clone, Debug)]
-struct Handler(Executor);
-
-impl Service<Task<Delivery>> for Handler {
-    type Response = Verdict;
-    type Error = BoxDynError;
-    type Future = Pin<Box<dyn Future<Output = Result<Verdict, BoxDynError>> + Send>>;
-
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), BoxDynError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, task: Task<Delivery>) -> Self::Future {
-        let executor = self.0.clone();
-        let running = tokio::spawn(async move { executor.execute(&task.args).await });
-        Box::pin(async move { Ok(running.await?) })
+/// Runs a delivery on a task of its own, on any thread.
+async fn handle(executor: Executor, delivery: Delivery) -> Verdict {
+    match tokio::spawn(async move { executor.execute(&delivery).await }).await {
+        Ok(verdict) => verdict,
+        Err(error) => {
+            error!(%error, "a mistake of ours ended a run");
+            Verdict::Retry(MISTAKE_DELAY)
+        }
     }
 }

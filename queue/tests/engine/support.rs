@@ -1,20 +1,15 @@
 //! A private prefix on the Redis of the test run, a worker around a closure, and waiting with a deadline.
 
 use std::future::Future;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use apalis_core::error::BoxDynError;
-use apalis_core::task::Task;
 use apalis_core::worker::builder::WorkerBuilder;
 use apalis_core::worker::context::WorkerContext;
-use bellwork_queue::{Delivery, Engine, NewJob, Past, Priority, Verdict, WorkerProcess};
+use bellwork_queue::{Delivery, Engine, Handler, NewJob, Past, Priority, Verdict, WorkerProcess};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
-use tower_service::Service;
 use uuid::Uuid;
 
 pub(crate) const QUEUE: &str = "work";
@@ -124,28 +119,6 @@ impl Working {
         self.task.abort();
         let _ = self.task.await;
         drop(self.process.take());
-    }
-}
-
-#[derive(Clone)]
-pub(crate) struct Handler<F>(pub F);
-
-impl<F, Fut> Service<Task<Delivery>> for Handler<F>
-where
-    F: Fn(Delivery) -> Fut,
-    Fut: Future<Output = Verdict> + Send + 'static,
-{
-    type Response = Verdict;
-    type Error = BoxDynError;
-    type Future = Pin<Box<dyn Future<Output = Result<Verdict, BoxDynError>> + Send>>;
-
-    fn poll_ready(&mut self, _cx: &mut Context<'_>) -> Poll<Result<(), BoxDynError>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, task: Task<Delivery>) -> Self::Future {
-        let handled = (self.0)(task.args);
-        Box::pin(async move { Ok(handled.await) })
     }
 }
 
