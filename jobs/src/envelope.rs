@@ -67,7 +67,8 @@ impl From<&NewJob> for Addressed {
             submitter: job.submitter,
             trace_parent: job.trace_parent.clone(),
         };
-        Self { queue: job.queue.to_owned(), job: queued(job.id.0, job.priority, &envelope, job.run_at) }
+        let priority = Priority::try_from(job.priority).unwrap_or_default();
+        Self { queue: job.queue.to_owned(), job: queued(job.id.0, priority, &envelope, job.run_at) }
     }
 }
 

@@ -41,7 +41,7 @@ pub fn new_job<J: Job>(job: &J, options: Options) -> NewJob {
         kind: J::KIND,
         version: J::VERSION,
         queue: J::QUEUE.name,
-        priority: options.priority.unwrap_or(J::PRIORITY),
+        priority: options.priority.unwrap_or(J::PRIORITY) as i16,
         group: options.group,
         payload: serde_json::to_value(job).expect("payloads hold only ids, strings and numbers"),
         max_attempts: J::MAX_ATTEMPTS,

@@ -1,6 +1,5 @@
 //! Acceptance: a job's row and its place in the outbox, in the caller's transaction.
 
-use bellwork_queue::Priority;
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -19,8 +18,8 @@ pub struct NewJob {
     pub version: u16,
     /// The queue it goes to.
     pub queue: &'static str,
-    /// Its priority within the queue.
-    pub priority: Priority,
+    /// The rank of its priority within the queue: 0, the most urgent, to 3.
+    pub priority: i16,
     /// Whose turn it takes within a priority, such as a school.
     pub group: Option<String>,
     /// Its payload.
@@ -103,7 +102,7 @@ impl Columns {
             kinds: column(jobs, |job| job.kind.to_owned()),
             versions: column(jobs, |job| small(job.version)),
             queues: column(jobs, |job| job.queue.to_owned()),
-            priorities: column(jobs, |job| small(job.priority as u16)),
+            priorities: column(jobs, |job| job.priority),
             groups: column(jobs, |job| job.group.clone()),
             payloads: column(jobs, |job| job.payload.clone()),
             max_attempts: column(jobs, |job| small(job.max_attempts)),

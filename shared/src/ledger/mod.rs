@@ -65,7 +65,7 @@ pub struct JobRow {
     pub kind: String,
     /// The queue it goes to.
     pub queue: String,
-    /// See [`bellwork_queue::Priority`].
+    /// See [`NewJob::priority`].
     pub priority: i16,
     /// How far it has come; [`JobState::Running`] is for Redis to say.
     pub state: JobState,

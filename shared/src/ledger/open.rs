@@ -18,7 +18,7 @@ pub struct OpenJob {
     pub version: i16,
     /// The queue it goes to.
     pub queue: String,
-    /// See [`bellwork_queue::Priority`].
+    /// See [`super::NewJob::priority`].
     pub priority: i16,
     /// Its payload.
     pub payload: Value,

@@ -14,6 +14,7 @@ use clap::Args;
 use serde_json::json;
 use serde_json::value::RawValue;
 
+use super::priority_name;
 use crate::advice::Misuse;
 use crate::ages;
 use crate::screen::{Screen, Tone};
@@ -63,7 +64,7 @@ impl Enqueue {
             kind: kind.name,
             version: kind.version,
             queue: kind.queue.name,
-            priority: self.priority.unwrap_or(kind.priority),
+            priority: self.priority.unwrap_or(kind.priority) as i16,
             group: None,
             payload: payload(kind, &self.payload)?,
             max_attempts: kind.max_attempts,
@@ -92,7 +93,7 @@ fn unknown_kind(name: &str) -> Misuse {
 }
 
 fn show(job: &NewJob, delay: Option<Duration>, screen: &mut Screen) -> anyhow::Result<()> {
-    let (queue, priority) = (job.queue, job.priority.name());
+    let (queue, priority) = (job.queue, priority_name(job.priority));
     let answer = json!({ "id": job.id, "kind": job.kind, "queue": queue, "priority": priority, "run_at": job.run_at });
     screen.json(&answer)?;
     let mark = screen.toned(Tone::Good, "✓");
@@ -121,11 +122,14 @@ mod tests {
     fn a_job_takes_what_its_kind_says_unless_told_otherwise() {
         let job = example();
         let kind = kinds::find("prune_ledger").unwrap();
-        assert_eq!((job.queue, job.priority, job.max_attempts), (kind.queue.name, kind.priority, kind.max_attempts));
+        assert_eq!(
+            (job.queue, job.priority, job.max_attempts),
+            (kind.queue.name, kind.priority as i16, kind.max_attempts)
+        );
         let (priority, delay) = (Some(Priority::Critical), Some(Duration::from_secs(3600)));
         let enqueue = Enqueue { kind: "prune_ledger".into(), payload: "{}".into(), priority, delay };
         let job = enqueue.job().unwrap();
-        assert_eq!(job.priority, Priority::Critical);
+        assert_eq!(job.priority, Priority::Critical as i16);
         assert!(job.run_at > Utc::now() + Duration::from_secs(3590));
     }
 
