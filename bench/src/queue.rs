@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use apalis_core::worker::builder::WorkerBuilder;
 use apalis_core::worker::context::WorkerContext;
-use bellwork_queue::{Delivery, Engine, Handler, NewJob, Past, Priority, Producer, Verdict, WorkerProcess};
+use bellwork_queue::{Delivery, Engine, Handler, NewJob, Producer, Verdict, WorkerProcess};
 use clap::Args;
 use redis::aio::ConnectionManager;
 use tokio::sync::{Notify, mpsc};
@@ -194,13 +194,7 @@ impl Working {
 }
 
 fn job() -> NewJob {
-    NewJob {
-        id: Uuid::now_v7(),
-        priority: Priority::Normal,
-        payload: PAYLOAD.as_slice().into(),
-        due: None,
-        past: Past::None,
-    }
+    NewJob::new(Uuid::now_v7(), PAYLOAD.as_slice())
 }
 
 #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]

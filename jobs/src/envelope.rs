@@ -1,6 +1,6 @@
 //! What travels through Redis for a job: kind, version, payload, and whose it is.
 
-use bellwork_queue::{NewJob as QueuedJob, Past, Priority};
+use bellwork_queue::{NewJob as QueuedJob, Priority};
 use bellwork_shared::ids::UserId;
 use bellwork_shared::ledger::{NewJob, OpenJob};
 use chrono::{DateTime, Utc};
@@ -74,5 +74,5 @@ impl From<&NewJob> for Addressed {
 
 fn queued(id: uuid::Uuid, priority: Priority, envelope: &Envelope, run_at: DateTime<Utc>) -> QueuedJob {
     let due = (run_at > Utc::now()).then_some(run_at.timestamp_millis());
-    QueuedJob { id, priority, payload: envelope.to_bytes().into(), due, past: Past::None }
+    QueuedJob { priority, due, ..QueuedJob::new(id, envelope.to_bytes()) }
 }

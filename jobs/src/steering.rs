@@ -128,8 +128,8 @@ async fn forget_former_life(inspector: &Inspector, row: &JobRow) -> Result<(), R
     let patience = Instant::now() + LAST_MOMENT;
     loop {
         match inspector.remove(&row.queue, row.id.0).await? {
-            Removal::Running if Instant::now() < patience => sleep(LOOK_AGAIN).await,
-            Removal::Running => return Err(Refusal::Running),
+            Removal::Running | Removal::Ending if Instant::now() < patience => sleep(LOOK_AGAIN).await,
+            Removal::Running | Removal::Ending => return Err(Refusal::Running),
             Removal::Removed | Removal::Absent => return Ok(()),
         }
     }

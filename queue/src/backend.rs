@@ -14,19 +14,22 @@ use apalis_core::worker::context::WorkerContext;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
 use tower_layer::Layer;
 use tower_service::Service;
 use tracing::{error, warn};
 use uuid::Uuid;
 
+use crate::cancellations::Cancellations;
 use crate::claimer::{Buffer, Claimer};
 use crate::delivery::{Delivery, InHand, Verdict};
-use crate::engine::Engine;
 use crate::error::Error;
-use crate::keys::Keys;
 use crate::process::ProcessId;
+use crate::progress::Source;
 use crate::settler::{Settlement, Settler};
 
+/// A handler that was told to end may take so long before it is aborted.
+pub const CANCEL_GRACE: Duration = Duration::from_secs(5);
 /// A handler that gives an error instead of a verdict is tried again after this time.
 const ERROR_DELAY: Duration = Duration::from_secs(10);
 
@@ -47,14 +50,14 @@ enum Claiming {
 
 /// What the parts that serve one queue share.
 pub(crate) struct ServedQueue {
-    pub(crate) engine: Engine,
-    pub(crate) keys: Arc<Keys>,
+    pub(crate) source: Arc<Source>,
     pub(crate) process: ProcessId,
     pub(crate) in_hand: InHand,
     pub(crate) settler: Settler,
     pub(crate) buffer: Arc<Buffer>,
     pub(crate) bell: Arc<Notify>,
     pub(crate) stop: watch::Receiver<bool>,
+    pub(crate) _cancellations: Cancellations,
 }
 
 impl RedisBackend {
@@ -65,8 +68,7 @@ impl RedisBackend {
     fn start_claimer(&mut self) {
         let queue = &self.queue;
         let claimer = Claimer {
-            engine: queue.engine.clone(),
-            keys: Arc::clone(&queue.keys),
+            source: Arc::clone(&queue.source),
             process: queue.process,
             places: Arc::new(Semaphore::new(self.concurrency)),
             buffer: Arc::clone(&queue.buffer),
@@ -88,7 +90,7 @@ impl RedisBackend {
             if *self.queue.stop.borrow() {
                 self.claiming = Claiming::Ended;
             } else {
-                error!(?ended, queue = &*self.queue.keys.queue, "the claimer has ended; it starts anew");
+                error!(?ended, queue = &*self.queue.source.keys.queue, "the claimer has ended; it starts anew");
                 self.start_claimer();
             }
         }
@@ -97,7 +99,7 @@ impl RedisBackend {
 
 impl std::fmt::Debug for RedisBackend {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RedisBackend").field("queue", &self.queue.keys.queue).finish_non_exhaustive()
+        f.debug_struct("RedisBackend").field("queue", &self.queue.source.keys.queue).finish_non_exhaustive()
     }
 }
 
@@ -187,20 +189,33 @@ where
     }
 
     fn call(&mut self, mut task: Task<Delivery>) -> Self::Future {
-        let (id, lease) = (task.args.id, task.args.lease.clone());
+        let Delivery { id, lease, cancelled, .. } = &task.args;
+        let (id, lease, cancelled) = (*id, lease.clone(), cancelled.clone());
         // Held until the handler has ended, whatever it does with the delivery.
         let place = task.args.place.take();
         let settler = self.settler.clone();
         let handled = self.handler.call(task);
         Box::pin(async move {
-            let verdict = handled.await.unwrap_or_else(|error| {
-                let error: BoxDynError = error.into();
-                warn!(%error, job = %id, "the handler failed without a verdict");
-                Verdict::Retry(ERROR_DELAY)
-            });
+            let verdict = tokio::select! {
+                handled = handled => handled.unwrap_or_else(|error| {
+                    let error: BoxDynError = error.into();
+                    warn!(%error, job = %id, "the handler failed without a verdict");
+                    Verdict::Retry(ERROR_DELAY)
+                }),
+                () = out_of_patience(cancelled) => {
+                    warn!(job = %id, "cancelled, and aborted since it went on");
+                    Verdict::Complete
+                }
+            };
             settler.settle(Settlement { id, lease, verdict });
             drop(place);
             Ok(())
         })
     }
+}
+
+/// Resolves when a handler has been told to end, and has not.
+async fn out_of_patience(cancelled: CancellationToken) {
+    cancelled.cancelled().await;
+    tokio::time::sleep(CANCEL_GRACE).await;
 }

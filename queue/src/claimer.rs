@@ -15,10 +15,10 @@ use tracing::{debug, warn};
 use uuid::Uuid;
 
 use crate::delivery::{Delivery, InHand, Lease, Marks, Verdict};
-use crate::engine::Engine;
 use crate::error::Error;
-use crate::keys::Keys;
+use crate::job::read_stored;
 use crate::process::ProcessId;
+use crate::progress::{Reporter, Source};
 use crate::scripts;
 use crate::settler::{Settlement, Settler};
 
@@ -68,8 +68,7 @@ type Entry = (Vec<u8>, Vec<u8>);
 
 /// Claims the jobs of one queue for this process.
 pub(crate) struct Claimer {
-    pub(crate) engine: Engine,
-    pub(crate) keys: Arc<Keys>,
+    pub(crate) source: Arc<Source>,
     pub(crate) process: ProcessId,
     pub(crate) places: Arc<Semaphore>,
     pub(crate) buffer: Arc<Buffer>,
@@ -82,10 +81,13 @@ pub(crate) struct Claimer {
 /// What a claim found.
 struct Claimed {
     now: i64,
-    next_due: Option<i64>,
+    /// When something may be ready that is not now.
+    again: Option<i64>,
     promoted: usize,
-    /// Ids taken from lists, those of removed jobs too.
+    /// Ids taken out of lines, those of removed jobs too.
     taken: usize,
+    /// Whether more lanes wait for a look than one call may take.
+    busy: bool,
     jobs: Vec<ClaimedJob>,
 }
 
@@ -108,6 +110,7 @@ struct ClaimedJob {
     id: Uuid,
     lease: Lease,
     marks: Marks,
+    deadline: Option<i64>,
     payload: Bytes,
 }
 
@@ -127,7 +130,7 @@ impl Claimer {
                     wait
                 }
                 Err(error) => {
-                    warn!(%error, queue = &*self.keys.queue, "nothing claimed");
+                    warn!(%error, queue = &*self.source.keys.queue, "nothing claimed");
                     drop(places);
                     audit.suspicious_until = Some(Instant::now() + SUSPICION);
                     let wait = pause;
@@ -180,33 +183,20 @@ impl Claimer {
     }
 
     async fn claim(&self, wanted: usize) -> Result<Claimed, Error> {
-        let keys = &self.keys;
-        let [critical, high, normal, low] = &keys.ready;
-        let mut claim = scripts::CLAIM.keys([
-            &*keys.jobs,
-            critical,
-            high,
-            normal,
-            low,
-            &keys.scheduled,
-            &keys.cancelled,
-            &keys.leases,
-            &keys.marks,
-            &keys.state,
-            &keys.processes,
-            &keys.suspects,
-        ]);
+        let mut claim = scripts::CLAIM.on(&self.source.keys);
         let suspect = u8::from(!self.in_hand.has_suspect());
         claim.arg(self.process.as_str()).arg(wanted).arg(PROMOTIONS).arg(suspect);
-        let answer: Value = scripts::call(&claim, &mut self.engine.connection.clone()).await?;
+        let answer: Value = scripts::call(&claim, &mut self.source.engine.connection.clone()).await?;
         read(answer).ok_or(Error::Answer { script: scripts::CLAIM.name })
     }
 
     fn deliver(&self, jobs: Vec<ClaimedJob>, places: Vec<OwnedSemaphorePermit>) {
         for (job, place) in jobs.into_iter().zip(places) {
-            self.in_hand.insert(job.id, job.lease.clone(), job.marks);
-            let ClaimedJob { id, lease, marks, payload } = job;
-            self.buffer.push(Delivery { id, payload, marks, lease, place: Some(place) });
+            let cancelled = self.in_hand.insert(job.id, job.lease.clone(), job.marks);
+            let ClaimedJob { id, lease, marks, deadline, payload } = job;
+            let reporter = Reporter::new(Arc::clone(&self.source), id, lease.clone());
+            let place = Some(place);
+            self.buffer.push(Delivery { id, payload, marks, deadline, cancelled, reporter, lease, place });
         }
     }
 
@@ -225,13 +215,17 @@ impl Claimer {
     async fn release_unknown(&self, audit: &mut Audit) {
         let unknown = match self.unknown_leases().await {
             Ok(unknown) => unknown,
-            Err(error) => return debug!(%error, queue = &*self.keys.queue, "leases not audited"),
+            Err(error) => return debug!(%error, queue = &*self.source.keys.queue, "leases not audited"),
         };
         let sure = audit.is_suspicious();
         let (release, remember): (Vec<_>, Vec<_>) =
             unknown.into_iter().partition(|entry| sure || audit.unknown.contains(entry));
         if !release.is_empty() {
-            warn!(queue = &*self.keys.queue, jobs = release.len(), "released jobs that this process does not know of");
+            warn!(
+                queue = &*self.source.keys.queue,
+                jobs = release.len(),
+                "released jobs that this process does not know of"
+            );
         }
         audit.unknown = remember.into_iter().collect();
         for (id, lease) in release {
@@ -244,8 +238,8 @@ impl Claimer {
         let mut cursor = 0_u64;
         loop {
             let mut scan = redis::cmd("HSCAN");
-            scan.arg(&*self.keys.leases).arg(cursor).arg("COUNT").arg(AUDIT_PAGE);
-            let (next, page): (u64, Vec<Entry>) = scan.query_async(&mut self.engine.connection.clone()).await?;
+            scan.arg(&*self.source.keys.leases).arg(cursor).arg("COUNT").arg(AUDIT_PAGE);
+            let (next, page): (u64, Vec<Entry>) = scan.query_async(&mut self.source.engine.connection.clone()).await?;
             for (id, lease) in page {
                 let lease = Lease(lease.into());
                 if let Ok(id) = Uuid::from_slice(&id)
@@ -270,25 +264,38 @@ async fn told_to_stop(stop: &mut watch::Receiver<bool>) {
 
 /// How long to sleep after a claim; not at all if more may be ready.
 fn wait_after(claimed: &Claimed, wanted: usize) -> Option<Duration> {
-    if claimed.taken == wanted || claimed.promoted == PROMOTIONS {
+    if claimed.taken == wanted || claimed.promoted == PROMOTIONS || claimed.busy {
         return None;
     }
-    let until_due = claimed.next_due.map(|due| Duration::from_millis(u64::try_from(due - claimed.now).unwrap_or(0)));
-    Some(until_due.map_or(POLL_EVERY, |until_due| until_due.min(POLL_EVERY)))
+    let until = claimed.again.map(|again| Duration::from_millis(u64::try_from(again - claimed.now).unwrap_or(0)));
+    Some(until.map_or(POLL_EVERY, |until| until.min(POLL_EVERY)))
 }
 
 fn read(answer: Value) -> Option<Claimed> {
     let Value::Array(fields) = answer else { return None };
-    let [now, due, promoted, taken, ids, leases, marks, payloads] = <[Value; 8]>::try_from(fields).ok()?;
-    let (now, due, promoted, taken) = (integer(&now)?, integer(&due)?, integer(&promoted)?, integer(&taken)?);
-    let columns = strings(ids)?.into_iter().zip(strings(leases)?).zip(strings(marks)?).zip(strings(payloads)?);
-    let jobs = columns.map(|(((id, lease), marks), payload)| {
-        let id = Uuid::from_slice(&id).ok()?;
-        let marks = Marks::parse(std::str::from_utf8(&marks).ok()?)?;
-        Some(ClaimedJob { id, lease: Lease(lease.into()), marks, payload: payload.into() })
-    });
-    let (promoted, taken) = (usize::try_from(promoted).ok()?, usize::try_from(taken).ok()?);
-    Some(Claimed { now, next_due: (due >= 0).then_some(due), promoted, taken, jobs: jobs.collect::<Option<_>>()? })
+    let [now, again, promoted, taken, busy, ids, leases, marks, jobs] = <[Value; 9]>::try_from(fields).ok()?;
+    let columns = strings(ids)?.into_iter().zip(strings(leases)?).zip(strings(marks)?).zip(strings(jobs)?);
+    let jobs = columns.map(|(((id, lease), marks), stored)| read_job(&id, lease, &marks, stored));
+    let again = integer(&again)?;
+    Some(Claimed {
+        now: integer(&now)?,
+        again: (again >= 0).then_some(again),
+        promoted: usize::try_from(integer(&promoted)?).ok()?,
+        taken: usize::try_from(integer(&taken)?).ok()?,
+        busy: integer(&busy)? == 1,
+        jobs: jobs.collect::<Option<_>>()?,
+    })
+}
+
+fn read_job(id: &[u8], lease: Vec<u8>, marks: &[u8], stored: Vec<u8>) -> Option<ClaimedJob> {
+    let (options, payload) = read_stored(stored.into())?;
+    Some(ClaimedJob {
+        id: Uuid::from_slice(id).ok()?,
+        lease: Lease(lease.into()),
+        marks: Marks::parse(std::str::from_utf8(marks).ok()?)?,
+        deadline: options.deadline,
+        payload,
+    })
 }
 
 fn integer(value: &Value) -> Option<i64> {
@@ -308,17 +315,19 @@ fn strings(value: Value) -> Option<Vec<Vec<u8>>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::priority::Priority;
-    use crate::producer::{NewJob, Past};
+    use crate::engine::Engine;
+    use crate::job::NewJob;
 
-    fn claimed(jobs: usize, promoted: usize, next_due: Option<i64>) -> Claimed {
+    fn claimed(jobs: usize, promoted: usize, again: Option<i64>) -> Claimed {
         let job = || ClaimedJob {
             id: Uuid::now_v7(),
             lease: Lease(b"2".as_slice().into()),
             marks: Marks::default(),
+            deadline: None,
             payload: Bytes::new(),
         };
-        Claimed { now: 1000, next_due, promoted, taken: jobs, jobs: (0..jobs).map(|_| job()).collect() }
+        let jobs_claimed = (0..jobs).map(|_| job()).collect();
+        Claimed { now: 1000, again, promoted, taken: jobs, busy: false, jobs: jobs_claimed }
     }
 
     #[test]
@@ -331,7 +340,7 @@ mod tests {
             (claimed(0, 0, Some(1_000_000)), Some(POLL_EVERY)),
             (claimed(0, 0, Some(900)), Some(Duration::ZERO)),
         ] {
-            assert_eq!(wait_after(&found, 5), wait, "{} jobs, due {:?}", found.jobs.len(), found.next_due);
+            assert_eq!(wait_after(&found, 5), wait, "{} jobs, due {:?}", found.jobs.len(), found.again);
         }
     }
 
@@ -350,8 +359,7 @@ mod tests {
             places: Arc::new(Semaphore::new(10)),
             buffer: Arc::default(),
             bell: Arc::default(),
-            engine,
-            keys,
+            source: Arc::new(Source { engine, keys }),
             in_hand,
             stop,
         }
@@ -360,19 +368,13 @@ mod tests {
     #[tokio::test]
     async fn jobs_whose_claim_was_never_answered_are_released_and_others_are_kept() {
         let claimer = claimer().await;
-        let job = || NewJob {
-            id: Uuid::now_v7(),
-            priority: Priority::Normal,
-            payload: Bytes::new(),
-            due: None,
-            past: Past::None,
-        };
-        claimer.engine.producer().push("work", (0..5).map(|_| job()).collect()).await.unwrap();
+        let job = || NewJob::new(Uuid::now_v7(), "payload");
+        claimer.source.engine.producer().push("work", (0..5).map(|_| job()).collect()).await.unwrap();
         let kept = claimer.claim(2).await.unwrap();
         let places = claimer.free_places().await;
         claimer.deliver(kept.jobs, places);
         drop(claimer.claim(3).await.unwrap());
-        let inspector = claimer.engine.inspector();
+        let inspector = claimer.source.engine.inspector();
         assert_eq!(inspector.counts("work").await.unwrap().running, 5);
 
         let suspicious_until = Some(Instant::now() + SUSPICION);

@@ -6,7 +6,10 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::{Notify, OwnedSemaphorePermit};
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
+
+use crate::progress::Reporter;
 
 /// A job that so many processes died of runs beside no other of its kind, so that the cause is told from its neighbours.
 pub(crate) const DEATHS_OF_A_SUSPECT: u32 = 2;
@@ -32,6 +35,13 @@ pub struct Delivery {
     pub payload: Bytes,
     /// What happened to it before.
     pub marks: Marks,
+    /// After this time, in ms since 1970, it does not matter any more.
+    pub deadline: Option<i64>,
+    /// Set when somebody wants it to end, see [`crate::Inspector::cancel`]. A handler that goes on for longer than
+    /// [`crate::CANCEL_GRACE`] is aborted at its next await.
+    pub cancelled: CancellationToken,
+    /// Tells how far it is.
+    pub reporter: Reporter,
     pub(crate) lease: Lease,
     /// This job's place among the running ones, until the layer that settles it takes it.
     pub(crate) place: Option<OwnedSemaphorePermit>,
@@ -74,8 +84,11 @@ pub enum Verdict {
     Retry(Duration),
     /// It is too early: uncharged, and delivered again after the delay.
     Snooze(Duration),
-    /// It goes back to the head of its list, uncharged.
+    /// It goes back to the head of its line, uncharged.
     Release,
+    /// This worker cannot read it: it waits, uncharged, until a worker comes that can read what is named here, see
+    /// [`crate::Upkeep::reading`].
+    Unreadable(String),
     /// It goes to the dead letters with this evidence (JSON).
     Bury(String),
 }
@@ -92,6 +105,7 @@ pub(crate) struct InHand {
 struct Held {
     lease: Lease,
     suspect: bool,
+    cancelled: CancellationToken,
 }
 
 impl InHand {
@@ -99,8 +113,19 @@ impl InHand {
         Self { held: Arc::default(), bell }
     }
 
-    pub(crate) fn insert(&self, id: Uuid, lease: Lease, marks: Marks) {
-        self.lock().insert(id, Held { lease, suspect: marks.deaths >= DEATHS_OF_A_SUSPECT });
+    /// Holds `id`; the token tells when it is to end.
+    pub(crate) fn insert(&self, id: Uuid, lease: Lease, marks: Marks) -> CancellationToken {
+        let cancelled = CancellationToken::new();
+        let suspect = marks.deaths >= DEATHS_OF_A_SUSPECT;
+        self.lock().insert(id, Held { lease, suspect, cancelled: cancelled.clone() });
+        cancelled
+    }
+
+    /// Tells the handler of `id`, if it runs here, to end.
+    pub(crate) fn cancel(&self, id: Uuid) {
+        if let Some(held) = self.lock().get(&id) {
+            held.cancelled.cancel();
+        }
     }
 
     /// Forgets `id` if it is still held under `lease`.

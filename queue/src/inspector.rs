@@ -4,18 +4,18 @@ use uuid::Uuid;
 
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::keys::Keys;
 use crate::process::DEAD_AFTER;
 use crate::scripts;
 
 /// Looks at queues and steers them. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct Inspector(Engine);
+pub struct Inspector(pub(crate) Engine);
 
 /// The jobs of a queue by state.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
-    /// Ready, in the order of [`crate::Priority::ALL`]. Removed jobs are among them until a claim meets them; see `removed`.
+    /// Ready, in the order of [`crate::Priority::ALL`]. Jobs that have left their line are among them until a claim meets
+    /// their entries; see `stale`.
     pub ready: [u64; 4],
     /// Ready, but one at a time, since several processes died of them.
     pub suspects: u64,
@@ -25,8 +25,14 @@ pub struct Counts {
     pub running: u64,
     /// In the dead letters of the engine.
     pub dead: u64,
-    /// Removed jobs that still stand in a ready list.
-    pub removed: u64,
+    /// Entries of lines whose jobs have left them.
+    pub stale: u64,
+    /// Waiting for a worker that can read them.
+    pub awaits_newer: u64,
+    /// Waiting for the end of their batch.
+    pub awaits_batch: u64,
+    /// Lanes of groups that are at a limit.
+    pub parked_lanes: u64,
     /// Since when, in ms since 1970, the oldest of the ready jobs exists.
     pub oldest_ready_ms: Option<i64>,
     /// Whether nothing is claimed.
@@ -39,7 +45,7 @@ impl Counts {
     /// All ready jobs.
     #[must_use]
     pub fn ready_total(&self) -> u64 {
-        (self.ready.iter().sum::<u64>() + self.suspects).saturating_sub(self.removed)
+        (self.ready.iter().sum::<u64>() + self.suspects).saturating_sub(self.stale)
     }
 }
 
@@ -52,6 +58,12 @@ pub enum Place {
     Scheduled,
     /// Waits for a process.
     Ready,
+    /// Waits for a process that runs no other job that processes died of.
+    Suspect,
+    /// Waits for a worker that can read it.
+    AwaitsNewer,
+    /// Waits for the end of its batch.
+    AwaitsBatch,
     /// A process runs it.
     Leased,
     /// In the dead letters of the engine.
@@ -67,6 +79,24 @@ pub enum Removal {
     Absent,
     /// A process runs it.
     Running,
+    /// A process runs it, and was asked to end it.
+    Ending,
+}
+
+impl Place {
+    /// By the name that `scripts/look.lua` gives it.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        Some(match name {
+            "scheduled" => Self::Scheduled,
+            "ready" => Self::Ready,
+            "suspect" => Self::Suspect,
+            "newer" => Self::AwaitsNewer,
+            "batch" => Self::AwaitsBatch,
+            "leased" => Self::Leased,
+            "dead" => Self::Dead,
+            _ => return None,
+        })
+    }
 }
 
 impl Inspector {
@@ -80,20 +110,7 @@ impl Inspector {
     /// If Redis fails.
     pub async fn counts(&self, queue: &str) -> Result<Counts, Error> {
         let keys = self.0.keys(queue)?;
-        let [critical, high, normal, low] = &keys.ready;
-        let mut count = scripts::COUNT.keys([
-            &**critical,
-            high,
-            normal,
-            low,
-            &keys.scheduled,
-            &keys.cancelled,
-            &keys.leases,
-            &keys.dead,
-            &keys.state,
-            &keys.processes,
-            &keys.suspects,
-        ]);
+        let mut count = scripts::COUNT.on(&keys);
         count.arg(u64::try_from(DEAD_AFTER.as_millis()).unwrap_or(u64::MAX));
         let answer: redis::Value = scripts::call(&count, &mut self.0.connection.clone()).await?;
         read_counts(answer).ok_or(Error::Answer { script: scripts::COUNT.name })
@@ -129,23 +146,7 @@ impl Inspector {
     /// # Errors
     /// If Redis fails.
     pub async fn locate(&self, queue: &str, id: Uuid) -> Result<Place, Error> {
-        let keys = self.0.keys(queue)?;
-        let raw = id.as_bytes().as_slice();
-        let mut look = redis::pipe();
-        look.hexists(&*keys.jobs, raw).hexists(&*keys.leases, raw).hexists(&*keys.dead, raw);
-        look.cmd("ZMSCORE").arg(&*keys.scheduled);
-        for priority in b'0'..=b'3' {
-            look.arg([&[priority], raw].concat());
-        }
-        let (exists, leased, dead, due): (bool, bool, bool, Vec<Option<f64>>) =
-            look.query_async(&mut self.0.connection.clone()).await?;
-        Ok(match (exists, leased, dead) {
-            (false, ..) => Place::Absent,
-            (_, true, _) => Place::Leased,
-            (.., true) => Place::Dead,
-            _ if due.iter().any(Option::is_some) => Place::Scheduled,
-            _ => Place::Ready,
-        })
+        Ok(self.explain(queue, id).await?.map_or(Place::Absent, |job| job.place))
     }
 
     /// Takes a job that has not started out of its queue.
@@ -153,16 +154,33 @@ impl Inspector {
     /// # Errors
     /// If Redis fails.
     pub async fn remove(&self, queue: &str, id: Uuid) -> Result<Removal, Error> {
-        let keys = self.0.keys(queue)?;
-        let Keys { jobs, scheduled, cancelled, leases, marks, dead, suspects, .. } = &keys;
-        let mut remove = scripts::REMOVE.keys([&**jobs, scheduled, cancelled, leases, marks, dead, suspects]);
-        remove.arg(id.as_bytes());
+        self.take_out(queue, id, WhenRunning::Leave).await
+    }
+
+    /// Takes a job out of its queue; if it runs, tells its handler to end, see [`crate::Delivery::cancelled`].
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn cancel(&self, queue: &str, id: Uuid) -> Result<Removal, Error> {
+        self.take_out(queue, id, WhenRunning::End).await
+    }
+
+    async fn take_out(&self, queue: &str, id: Uuid, when_running: WhenRunning) -> Result<Removal, Error> {
+        let mut remove = scripts::REMOVE.on(&self.0.keys(queue)?);
+        remove.arg(id.as_bytes()).arg(u8::from(when_running == WhenRunning::End));
         Ok(match scripts::call::<i64>(&remove, &mut self.0.connection.clone()).await? {
             0 => Removal::Absent,
             2 => Removal::Running,
+            3 => Removal::Ending,
             _ => Removal::Removed,
         })
     }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum WhenRunning {
+    Leave,
+    End,
 }
 
 fn read_counts(answer: redis::Value) -> Option<Counts> {
@@ -178,8 +196,11 @@ fn read_counts(answer: redis::Value) -> Option<Counts> {
     Some(Counts {
         ready: [number(7)?, number(8)?, number(9)?, number(10)?],
         suspects: number(15)?,
+        awaits_newer: number(16)?,
+        awaits_batch: number(17)?,
+        parked_lanes: number(18)?,
         scheduled: number(1)?,
-        removed: number(2)?,
+        stale: number(2)?,
         running: number(3)?,
         dead: number(4)?,
         paused: number(5)? == 1,

@@ -12,31 +12,59 @@ const MAX_NAME: usize = 100;
 pub(crate) struct Keys {
     /// The queue's name.
     pub(crate) queue: Arc<str>,
-    /// List: priority and id of jobs that several processes died of; they run one at a time.
-    pub(crate) suspects: Arc<str>,
-    /// Hash: id → payload of every job that is not finished.
+    /// Hash: id → options and payload of every job that is not finished.
     pub(crate) jobs: Arc<str>,
-    /// Lists of ids, one per priority.
-    pub(crate) ready: [Arc<str>; 4],
-    /// Sorted set: priority and id by due time in ms.
+    /// Sorted set: priority, id and group by due time in ms.
     pub(crate) scheduled: Arc<str>,
-    /// Set of removed ids whose entry still stands in a ready list.
-    pub(crate) cancelled: Arc<str>,
-    /// Hash: id → priority, process and fencing token of running jobs.
+    /// Hash: id → priority, process, fencing token and options of running jobs.
     pub(crate) leases: Arc<str>,
     /// Hash: id → failures, deaths and releases, of jobs that have some.
     pub(crate) marks: Arc<str>,
     /// Hash: id → evidence of dead jobs.
     pub(crate) dead: Arc<str>,
-    /// Hash: the last fencing token, whose turn it is among priorities, whether the queue is paused.
+    /// Hash: id → how many entries of a line it has left behind.
+    pub(crate) stale: Arc<str>,
+    /// List: priority, id and group of jobs that several processes died of; they run one at a time.
+    pub(crate) suspects: Arc<str>,
+    /// Hash: the last fencing token, the turns, the counters, the limits, whether the queue is paused.
     pub(crate) state: Arc<str>,
     /// Sorted set: process by its last beat in ms.
     pub(crate) processes: Arc<str>,
     /// Hash: process → host, pid and start.
     pub(crate) process_info: Arc<str>,
+    /// Hash: priority and group → ids of its ready jobs, in chunks.
+    pub(crate) lanes: Arc<str>,
+    /// Hash: group → weight, concurrency and rate of its own.
+    pub(crate) policies: Arc<str>,
+    /// Hash: group → its running jobs.
+    pub(crate) running: Arc<str>,
+    /// Sorted set: priority and group of lanes that may not run, by the time in ms when they may.
+    pub(crate) parked: Arc<str>,
+    /// Sorted set: group, or nothing for the queue, by the theoretical arrival time of its rate limit in us.
+    pub(crate) rates: Arc<str>,
+    /// Hash: unique key → id of the job that holds it, and until when.
+    pub(crate) unique: Arc<str>,
+    /// Sorted set: unique key by the time in ms until which it is held.
+    pub(crate) unique_until: Arc<str>,
+    /// Hash: batch → its members that have not ended.
+    pub(crate) batches: Arc<str>,
+    /// Hash: batch → priority, id and group of the job that runs after it.
+    pub(crate) callbacks: Arc<str>,
+    /// Hash: id → how far a running job is.
+    pub(crate) progress: Arc<str>,
+    /// Hash: id → what a worker must be able to read, priority and group of jobs that wait for a newer one.
+    pub(crate) newer: Arc<str>,
+    /// Set: running jobs that are to end.
+    pub(crate) cancelling: Arc<str>,
     /// Channel that wakes idle workers.
     pub(crate) wake: Arc<str>,
+    /// Lists of ids, one per priority.
+    pub(crate) ready: [Arc<str>; 4],
+    /// Sorted sets of groups by their turn, one per priority.
+    pub(crate) turns: [Arc<str>; 4],
 }
+
+const PRIORITIES: [&str; 4] = ["critical", "high", "normal", "low"];
 
 impl Keys {
     /// The keys of `queue` under `prefix`.
@@ -46,19 +74,62 @@ impl Keys {
         let key = |suffix: &str| Arc::from(format!("{{{prefix}:{queue}}}:{suffix}"));
         Ok(Self {
             queue: queue.into(),
-            suspects: key("suspects"),
             jobs: key("jobs"),
-            ready: [key("ready:critical"), key("ready:high"), key("ready:normal"), key("ready:low")],
             scheduled: key("scheduled"),
-            cancelled: key("cancelled"),
             leases: key("leases"),
             marks: key("marks"),
             dead: key("dead"),
+            stale: key("stale"),
+            suspects: key("suspects"),
             state: key("state"),
             processes: key("processes"),
             process_info: key("process_info"),
+            lanes: key("lanes"),
+            policies: key("policies"),
+            running: key("running"),
+            parked: key("parked"),
+            rates: key("rates"),
+            unique: key("unique"),
+            unique_until: key("unique_until"),
+            batches: key("batches"),
+            callbacks: key("callbacks"),
+            progress: key("progress"),
+            newer: key("newer"),
+            cancelling: key("cancelling"),
             wake: key("wake"),
+            ready: PRIORITIES.map(|priority| key(&format!("ready:{priority}"))),
+            turns: PRIORITIES.map(|priority| key(&format!("turns:{priority}"))),
         })
+    }
+
+    /// All of them, in the order of `scripts/parts/keys.lua`.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &str> {
+        let singles = [
+            &self.jobs,
+            &self.scheduled,
+            &self.leases,
+            &self.marks,
+            &self.dead,
+            &self.stale,
+            &self.suspects,
+            &self.state,
+            &self.processes,
+            &self.process_info,
+            &self.lanes,
+            &self.policies,
+            &self.running,
+            &self.parked,
+            &self.rates,
+            &self.unique,
+            &self.unique_until,
+            &self.batches,
+            &self.callbacks,
+            &self.progress,
+            &self.newer,
+            &self.cancelling,
+            &self.wake,
+        ];
+        singles.into_iter().chain(&self.ready).chain(&self.turns).map(|key| &**key)
     }
 }
 

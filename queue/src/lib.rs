@@ -5,30 +5,43 @@
 //! and the keys.
 
 mod backend;
+mod batch;
+mod browse;
+mod cancellations;
 mod claimer;
 mod delivery;
 mod engine;
 mod error;
+mod explain;
 mod handler;
 mod inspector;
+mod job;
 mod keys;
+mod limits;
 mod priority;
 mod process;
 mod producer;
+mod progress;
 mod scripts;
 mod settler;
 mod upkeep;
 mod wake;
 mod worker_process;
 
-pub use backend::{RedisBackend, Settle, SettleLayer};
+pub use backend::{CANCEL_GRACE, RedisBackend, Settle, SettleLayer};
+pub use batch::Batch;
+pub use browse::{Cursor, Listed, Page, Server};
 pub use delivery::{Delivery, Marks, Verdict};
 pub use engine::Engine;
 pub use error::Error;
+pub use explain::{JobView, Reason};
 pub use handler::Handler;
 pub use inspector::{Counts, Inspector, Place, Removal};
+pub use job::{Conflict, Hold, MAX_PAYLOAD, NewJob, Past, Unique};
+pub use limits::{GroupLimits, Limits, Order, Rate};
 pub use priority::{Priority, UnknownPriority};
 pub use process::{BEAT_EVERY, DEAD_AFTER, ProcessId, ProcessInfo};
-pub use producer::{MAX_PAYLOAD, NewJob, Past, Producer};
+pub use producer::{Producer, Pushed};
+pub use progress::{Report, Reporter};
 pub use upkeep::{DEATHS_ALLOWED, DeadLetter, Poison, Recovered, UPKEEP_EVERY, Upkeep};
 pub use worker_process::WorkerProcess;

@@ -160,7 +160,7 @@ impl Beats {
             none => none.insert(self.client.get_multiplexed_async_connection().await?),
         };
         for keys in &*self.keys {
-            let mut beat = scripts::BEAT.keys([&*keys.processes, &keys.process_info, &keys.leases]);
+            let mut beat = scripts::BEAT.on(keys);
             beat.arg(self.process.as_str()).arg(&self.info).arg(SENTINEL);
             scripts::call::<()>(&beat, connection).await?;
         }
@@ -175,7 +175,7 @@ impl Beats {
 pub(crate) async fn leave(engine: &Engine, process: ProcessId, queues: &[&str]) -> Result<(), Error> {
     for queue in queues {
         let keys = engine.keys(queue)?;
-        let mut leave = scripts::LEAVE.keys([&*keys.processes, &keys.process_info]);
+        let mut leave = scripts::LEAVE.on(&keys);
         leave.arg(process.as_str()).arg("");
         scripts::call::<()>(&leave, &mut engine.connection.clone()).await?;
     }

@@ -3,18 +3,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use bytes::Bytes;
+use redis::ScriptInvocation;
 use tokio::sync::{mpsc, oneshot};
-use uuid::Uuid;
 
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::job::{Conflict, Hold, NewJob, Past, batch_name};
 use crate::keys::Keys;
-use crate::priority::Priority;
 use crate::scripts;
 
-/// The largest payload, in bytes.
-pub const MAX_PAYLOAD: usize = 1024 * 1024;
 /// So many jobs go in one call at the most, so that no call takes longer than a few milliseconds.
 const BATCH_JOBS: usize = 256;
 /// So many bytes of payload go in one call at the most, unless one job alone has more.
@@ -22,29 +19,17 @@ const BATCH_BYTES: usize = 512 * 1024;
 /// So many pushes wait for their turn before a caller waits to hand its own over.
 const BACKLOG: usize = 1024;
 
-/// A job to be pushed.
-#[derive(Clone, Debug)]
-pub struct NewJob {
-    /// Its id; a second push of an id changes nothing while the first is not finished.
-    pub id: Uuid,
-    /// Which of two ready jobs runs first.
-    pub priority: Priority,
-    /// What the worker gets.
-    pub payload: Bytes,
-    /// Not before this time, in ms since 1970; none: at once.
-    pub due: Option<i64>,
-    /// What is known of its past.
-    pub past: Past,
-}
-
-/// Whether a job may have run before it is pushed.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Past {
-    /// It has not.
-    #[default]
-    None,
-    /// It may have: its delivery says so, see [`crate::Marks::seen_before`].
-    Unknown,
+/// What became of a pushed job.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pushed {
+    /// It is stored.
+    Stored,
+    /// Its id was there already.
+    Known,
+    /// Another job holds its unique key: it was dropped.
+    KeptOut,
+    /// Another job holds its unique key, and took over its payload.
+    Merged,
 }
 
 /// Pushes jobs to any queue. Cheap to clone; its task ends with the last clone.
@@ -57,7 +42,7 @@ pub struct Producer {
 struct Push {
     keys: Arc<Keys>,
     jobs: Vec<NewJob>,
-    stored: oneshot::Sender<Result<usize, Error>>,
+    outcomes: oneshot::Sender<Result<Vec<Pushed>, Error>>,
 }
 
 impl Producer {
@@ -67,41 +52,28 @@ impl Producer {
         Self { pushes, engine }
     }
 
-    /// Pushes `jobs` to `queue` and returns how many were new, once Redis has stored them.
+    pub(crate) fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// Pushes `jobs` to `queue` and returns what became of each, once Redis has stored them.
     ///
     /// # Errors
     /// If a job cannot be used, in which case nothing is pushed; or if Redis failed, in which case some of a large number
     /// of jobs may have been stored: pushing all of them again is harmless.
-    pub async fn push(&self, queue: &str, jobs: Vec<NewJob>) -> Result<usize, Error> {
+    pub async fn push(&self, queue: &str, jobs: Vec<NewJob>) -> Result<Vec<Pushed>, Error> {
         let keys = Arc::new(self.engine.keys(queue)?);
-        jobs.iter().try_for_each(check)?;
+        jobs.iter().try_for_each(NewJob::check)?;
         let mut rest = jobs;
-        let mut stored = 0;
+        let mut outcomes = Vec::with_capacity(rest.len());
         while !rest.is_empty() {
             let chunk: Vec<_> = rest.drain(..chunk_length(&rest)).collect();
             let (reply, answer) = oneshot::channel();
-            let push = Push { keys: Arc::clone(&keys), jobs: chunk, stored: reply };
+            let push = Push { keys: Arc::clone(&keys), jobs: chunk, outcomes: reply };
             self.pushes.send(push).await.map_err(|_| Error::Stopped)?;
-            stored += answer.await.map_err(|_| Error::Stopped)??;
+            outcomes.extend(answer.await.map_err(|_| Error::Stopped)??);
         }
-        Ok(stored)
-    }
-}
-
-/// No job waits longer than this.
-const MAX_DELAY_MS: i64 = 10 * 366 * 24 * 3600 * 1000;
-
-fn check(job: &NewJob) -> Result<(), Error> {
-    if job.payload.len() > MAX_PAYLOAD {
-        return Err(Error::PayloadTooLarge { id: job.id, bytes: job.payload.len(), limit: MAX_PAYLOAD });
-    }
-    let now = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX));
-    match job.due {
-        Some(due) if due < 0 => Err(Error::Invalid { field: "due", reason: "must not lie before 1970" }),
-        Some(due) if due > now.saturating_add(MAX_DELAY_MS) => {
-            Err(Error::Invalid { field: "due", reason: "must not lie more than ten years ahead" })
-        }
-        _ => Ok(()),
+        Ok(outcomes)
     }
 }
 
@@ -143,34 +115,62 @@ async fn store(pushes: Vec<Push>, engine: &Engine) {
     }
 }
 
-async fn call(batch: &[Push], engine: &Engine) -> Result<String, Error> {
-    let keys = &batch[0].keys;
-    let [critical, high, normal, low] = &keys.ready;
-    let mut push =
-        scripts::PUSH.keys([&*keys.jobs, critical, high, normal, low, &keys.scheduled, &keys.cancelled, &keys.marks]);
-    push.arg(&*keys.wake);
+async fn call(batch: &[Push], engine: &Engine) -> Result<Vec<Pushed>, Error> {
+    let mut push = scripts::PUSH.on(&batch[0].keys);
     for job in batch.iter().flat_map(|push| &push.jobs) {
-        push.arg(job.id.as_bytes()).arg(job.priority as u8).arg(job.due.unwrap_or(0));
-        push.arg(u8::from(job.past == Past::Unknown)).arg(&job.payload[..]);
+        add(&mut push, job);
     }
-    Ok(scripts::call(&push, &mut engine.connection.clone()).await?)
+    let answer: String = scripts::call(&push, &mut engine.connection.clone()).await?;
+    answer.bytes().map(outcome).collect::<Option<_>>().ok_or(Error::Answer { script: scripts::PUSH.name })
 }
 
-/// Tells each caller how many of its jobs were new.
-fn answer(result: Result<String, Error>, batch: Vec<Push>) {
+fn add(push: &mut ScriptInvocation<'_>, job: &NewJob) {
+    let more = if job.is_extended() { '+' } else { '-' };
+    let head = format!("{}{}{more}", job.priority as u8, u8::from(job.past == Past::Unknown));
+    push.arg(job.id.as_bytes()).arg(head).arg(job.due.unwrap_or(0)).arg(job.stored());
+    if job.is_extended() {
+        let (key, mode, period) = job.unique.as_ref().map_or(("", "", String::new()), |unique| {
+            let mode = match unique.conflict {
+                Conflict::Keep => "k",
+                Conflict::Replace => "r",
+                Conflict::PushBack => "p",
+            };
+            let period = match unique.hold {
+                Hold::UntilDone => String::new(),
+                Hold::For(period) => period.as_millis().to_string(),
+            };
+            (unique.key.as_str(), mode, period)
+        });
+        push.arg(job.group.as_deref().unwrap_or_default()).arg(key).arg(mode).arg(period);
+        push.arg(job.batch.map(batch_name).unwrap_or_default());
+    }
+}
+
+fn outcome(flag: u8) -> Option<Pushed> {
+    match flag {
+        b'0' => Some(Pushed::Known),
+        b'1' => Some(Pushed::Stored),
+        b'2' => Some(Pushed::KeptOut),
+        b'3' => Some(Pushed::Merged),
+        _ => None,
+    }
+}
+
+/// Tells each caller what became of its jobs.
+fn answer(result: Result<Vec<Pushed>, Error>, batch: Vec<Push>) {
     match result {
-        Ok(answer) => {
-            let mut flags = scripts::flags(&answer);
+        Ok(outcomes) => {
+            let mut outcomes = outcomes.into_iter();
             for push in batch {
-                let stored = flags.by_ref().take(push.jobs.len()).filter(|stored| *stored).count();
+                let own = outcomes.by_ref().take(push.jobs.len()).collect();
                 // A caller that has gone away does not want to know.
-                let _ = push.stored.send(Ok(stored));
+                let _ = push.outcomes.send(Ok(own));
             }
         }
         Err(error) => {
             let error = Arc::new(error);
             for push in batch {
-                let _ = push.stored.send(Err(Error::Shared(Arc::clone(&error))));
+                let _ = push.outcomes.send(Err(Error::Shared(Arc::clone(&error))));
             }
         }
     }
@@ -178,16 +178,13 @@ fn answer(result: Result<String, Error>, batch: Vec<Push>) {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
+    use crate::job::MAX_PAYLOAD;
 
     fn job(bytes: usize) -> NewJob {
-        NewJob {
-            id: Uuid::now_v7(),
-            priority: Priority::Normal,
-            payload: vec![0; bytes].into(),
-            due: None,
-            past: Past::None,
-        }
+        NewJob::new(Uuid::now_v7(), vec![0; bytes])
     }
 
     #[test]
@@ -195,14 +192,5 @@ mod tests {
         assert_eq!(chunk_length(&vec![job(1); 1000]), BATCH_JOBS);
         assert_eq!(chunk_length(&vec![job(BATCH_BYTES / 2); 5]), 2);
         assert_eq!(chunk_length(&vec![job(MAX_PAYLOAD); 5]), 1, "one job goes however large it is");
-    }
-
-    #[test]
-    fn what_cannot_be_used_is_named() {
-        let due = |due| check(&NewJob { due: Some(due), ..job(1) });
-        assert!(matches!(check(&job(MAX_PAYLOAD + 1)), Err(Error::PayloadTooLarge { .. })));
-        assert!(matches!(due(i64::MAX), Err(Error::Invalid { field: "due", .. })));
-        assert!(matches!(due(-1), Err(Error::Invalid { field: "due", .. })));
-        assert!(due(1).is_ok());
     }
 }

@@ -1,9 +1,12 @@
-//! The Lua scripts: one per transition, called by digest, loaded again when Redis forgot them.
+//! The Lua scripts: one per transition, called by digest, loaded again when Redis forgot them. What several need stands
+//! in `scripts/parts`.
 
 use std::sync::LazyLock;
 
 use redis::aio::ConnectionLike;
 use redis::{FromRedisValue, RedisResult, ScriptInvocation};
+
+use crate::keys::Keys;
 
 /// A transition of the state machine.
 pub(crate) struct Script {
@@ -12,32 +15,48 @@ pub(crate) struct Script {
     script: LazyLock<redis::Script>,
 }
 
+macro_rules! part {
+    ($file:literal) => {
+        include_str!(concat!("scripts/parts/", $file, ".lua"))
+    };
+}
+
 macro_rules! script {
-    ($constant:ident, $file:literal) => {
+    ($constant:ident, $file:literal $(, $part:literal)*) => {
         #[doc = concat!("See `scripts/", $file, ".lua`.")]
         pub(crate) static $constant: Script = Script {
             name: $file,
-            script: LazyLock::new(|| redis::Script::new(include_str!(concat!("scripts/", $file, ".lua")))),
+            script: LazyLock::new(|| {
+                redis::Script::new(concat!(
+                    part!("keys"), $(part!($part),)* include_str!(concat!("scripts/", $file, ".lua"))
+                ))
+            }),
         };
     };
 }
 
-script!(PUSH, "push");
-script!(CLAIM, "claim");
-script!(COMPLETE, "complete");
-script!(REQUEUE, "requeue");
-script!(BURY, "bury");
+script!(PUSH, "push", "options", "lanes");
+script!(CLAIM, "claim", "options", "lanes", "endings", "rates", "turns");
+script!(COMPLETE, "complete", "options", "lanes", "endings");
+script!(REQUEUE, "requeue", "options", "lanes", "endings");
+script!(BURY, "bury", "options", "lanes", "endings");
+script!(RECOVER, "recover", "options", "lanes", "endings");
+script!(REMOVE, "remove", "options", "lanes", "endings");
+script!(BATCH, "batch", "options", "lanes", "endings");
+script!(LIMIT, "limit", "lanes");
+script!(READMIT, "readmit", "lanes");
+script!(PROGRESS, "progress");
+script!(SWEEP, "sweep");
 script!(BEAT, "beat");
 script!(LEAVE, "leave");
-script!(RECOVER, "recover");
-script!(REMOVE, "remove");
 script!(COUNT, "count");
+script!(LOOK, "look", "options");
 
 impl Script {
-    /// A call with these keys; arguments are added by the caller.
-    pub(crate) fn keys<'a>(&'static self, keys: impl IntoIterator<Item = &'a str>) -> ScriptInvocation<'static> {
+    /// A call on the keys of a queue; arguments are added by the caller.
+    pub(crate) fn on(&'static self, keys: &Keys) -> ScriptInvocation<'static> {
         let mut invocation = self.script.prepare_invoke();
-        for key in keys {
+        for key in keys.all() {
             invocation.key(key);
         }
         invocation
@@ -50,9 +69,4 @@ pub(crate) async fn call<T: FromRedisValue>(
     connection: &mut impl ConnectionLike,
 ) -> RedisResult<T> {
     invocation.invoke_async(connection).await
-}
-
-/// Reads an answer of one character per job.
-pub(crate) fn flags(answer: &str) -> impl Iterator<Item = bool> {
-    answer.bytes().map(|flag| flag == b'1')
 }

@@ -91,7 +91,9 @@ impl Ledger {
         for settlement in batch {
             match settlement.verdict {
                 Verdict::Complete => completed.push(settlement),
-                Verdict::Retry(_) | Verdict::Snooze(_) | Verdict::Release => requeued.push(settlement),
+                Verdict::Retry(_) | Verdict::Snooze(_) | Verdict::Release | Verdict::Unreadable(_) => {
+                    requeued.push(settlement);
+                }
                 Verdict::Bury(_) => buried.push(settlement),
             }
         }
@@ -129,7 +131,7 @@ impl Ledger {
         for settlement in group {
             self.in_hand.remove(settlement.id, &settlement.lease);
         }
-        let lost = scripts::flags(answer).filter(|settled| !settled).count();
+        let lost = answer.bytes().filter(|flag| *flag == b'0').count();
         if lost > 0 {
             metrics::counter!("bellwork_leases_lost_total", "queue" => self.keys.queue.to_string())
                 .increment(lost as u64);
@@ -138,7 +140,7 @@ impl Ledger {
     }
 
     fn complete(&self, group: &[&Settlement]) -> ScriptInvocation<'static> {
-        let mut call = scripts::COMPLETE.keys([&*self.keys.jobs, &self.keys.leases, &self.keys.marks]);
+        let mut call = scripts::COMPLETE.on(&self.keys);
         for settlement in group {
             call.arg(settlement.id.as_bytes()).arg(&*settlement.lease.0);
         }
@@ -146,24 +148,22 @@ impl Ledger {
     }
 
     fn requeue(&self, group: &[&Settlement]) -> ScriptInvocation<'static> {
-        let [critical, high, normal, low] = &self.keys.ready;
-        let keys = [&*self.keys.leases, critical, high, normal, low, &self.keys.scheduled, &self.keys.marks];
-        let mut call = scripts::REQUEUE.keys(keys);
-        call.arg(&*self.keys.wake);
+        let mut call = scripts::REQUEUE.on(&self.keys);
         for settlement in group {
-            let (why, delay) = match settlement.verdict {
-                Verdict::Retry(delay) => ("retry", delay),
-                Verdict::Snooze(delay) => ("snooze", delay),
-                _ => ("release", Duration::ZERO),
+            let millis = |delay: Duration| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX).to_string();
+            let (why, detail) = match &settlement.verdict {
+                Verdict::Retry(delay) => ("retry", millis(*delay)),
+                Verdict::Snooze(delay) => ("snooze", millis(*delay)),
+                Verdict::Unreadable(needs) => ("newer", needs.replace('\0', " ")),
+                Verdict::Complete | Verdict::Release | Verdict::Bury(_) => ("release", String::new()),
             };
-            let delay = u64::try_from(delay.as_millis()).unwrap_or(u64::MAX);
-            call.arg(settlement.id.as_bytes()).arg(&*settlement.lease.0).arg(why).arg(delay);
+            call.arg(settlement.id.as_bytes()).arg(&*settlement.lease.0).arg(why).arg(detail);
         }
         call
     }
 
     fn bury(&self, group: &[&Settlement]) -> ScriptInvocation<'static> {
-        let mut call = scripts::BURY.keys([&*self.keys.leases, &self.keys.dead]);
+        let mut call = scripts::BURY.on(&self.keys);
         for settlement in group {
             let Verdict::Bury(evidence) = &settlement.verdict else { continue };
             call.arg(settlement.id.as_bytes()).arg(&*settlement.lease.0).arg(evidence);

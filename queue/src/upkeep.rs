@@ -13,6 +13,7 @@ use uuid::Uuid;
 use crate::delivery::DEATHS_OF_A_SUSPECT;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::job::read_stored;
 use crate::keys::Keys;
 use crate::process::DEAD_AFTER;
 use crate::scripts;
@@ -23,6 +24,8 @@ pub const UPKEEP_EVERY: Duration = Duration::from_secs(1);
 pub const DEATHS_ALLOWED: u32 = 3;
 /// So many leases are looked at in one call.
 const PAGE: usize = 200;
+/// So many expired keys are forgotten in one call.
+const SWEEP: usize = 1000;
 /// Leases of processes that nobody knows of are looked for once in so many rounds.
 const FULL_ROUNDS: u32 = 30;
 
@@ -42,6 +45,8 @@ pub struct Upkeep {
     beats: HashMap<String, (i64, Instant)>,
     /// The last look, and the first one without a gap before it.
     looks: Option<(Instant, Instant)>,
+    /// What the workers of this process can read.
+    readable: Vec<String>,
 }
 
 /// A job in the dead letters, with its evidence.
@@ -64,6 +69,8 @@ pub struct Poison {
     pub process: String,
     /// Its host, pid and start (JSON), if it was still registered.
     pub ran_on: Option<String>,
+    /// What its handler said last of its progress.
+    pub progress: Option<String>,
 }
 
 /// What a round did.
@@ -81,7 +88,21 @@ impl Upkeep {
     /// # Errors
     /// If its name cannot be used.
     pub fn new(engine: &Engine, queue: &str) -> Result<Self, Error> {
-        Ok(Self { engine: engine.clone(), keys: engine.keys(queue)?, round: 0, beats: HashMap::new(), looks: None })
+        Ok(Self {
+            engine: engine.clone(),
+            keys: engine.keys(queue)?,
+            round: 0,
+            beats: HashMap::new(),
+            looks: None,
+            readable: Vec::new(),
+        })
+    }
+
+    /// Names what this process can read: jobs that others have left for a newer worker with
+    /// [`crate::Verdict::Unreadable`] are made ready if it is among them.
+    #[must_use]
+    pub fn reading(self, readable: Vec<String>) -> Self {
+        Self { readable, ..self }
     }
 
     /// One round: looks for dead processes and, now and then, for leases of unknown ones.
@@ -108,6 +129,36 @@ impl Upkeep {
             );
         }
         Ok(recovered)
+    }
+
+    /// Makes jobs ready that waited for this version of the program. Returns how many.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn readmit(&self) -> Result<u64, Error> {
+        let mut admitted = 0;
+        let mut cursor = "0".to_owned();
+        loop {
+            let mut readmit = scripts::READMIT.on(&self.keys);
+            readmit.arg(&cursor).arg(PAGE).arg(&self.readable);
+            let (next, jobs): (String, u64) = scripts::call(&readmit, &mut self.engine.connection.clone()).await?;
+            admitted += jobs;
+            cursor = next;
+            if cursor == "0" {
+                return Ok(admitted);
+            }
+        }
+    }
+
+    /// Forgets unique keys and rate limits whose time is over. Returns how many; if there were [`SWEEP`] of one, more may be
+    /// left for the next round.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn forget_expired(&self) -> Result<u64, Error> {
+        let mut sweep = scripts::SWEEP.on(&self.keys);
+        sweep.arg(SWEEP);
+        Ok(scripts::call(&sweep, &mut self.engine.connection.clone()).await?)
     }
 
     /// The processes whose last beat is old by Redis's clock, and has been the last one for a while by ours.
@@ -160,21 +211,8 @@ impl Upkeep {
     }
 
     fn sweep_page(&self, cursor: &str, dead: &[(String, i64)], strangers: bool) -> ScriptInvocation<'static> {
-        let keys = &self.keys;
-        let [critical, high, normal, low] = &keys.ready;
-        let mut recover = scripts::RECOVER.keys([
-            &*keys.leases,
-            critical,
-            high,
-            normal,
-            low,
-            &keys.marks,
-            &keys.dead,
-            &keys.processes,
-            &keys.process_info,
-            &keys.suspects,
-        ]);
-        recover.arg(&*keys.wake).arg(cursor).arg(PAGE).arg(DEATHS_OF_A_SUSPECT).arg(DEATHS_ALLOWED);
+        let mut recover = scripts::RECOVER.on(&self.keys);
+        recover.arg(cursor).arg(PAGE).arg(DEATHS_OF_A_SUSPECT).arg(DEATHS_ALLOWED);
         recover.arg(u8::from(strangers));
         for (process, beat) in dead {
             recover.arg(process).arg(*beat);
@@ -183,7 +221,7 @@ impl Upkeep {
     }
 
     async fn strike_off(&self, process: &str, beat: i64) -> Result<(), Error> {
-        let mut leave = scripts::LEAVE.keys([&*self.keys.processes, &self.keys.process_info]);
+        let mut leave = scripts::LEAVE.on(&self.keys);
         leave.arg(process).arg(beat);
         let struck: u64 = scripts::call(&leave, &mut self.engine.connection.clone()).await?;
         if struck == 1 {
@@ -204,9 +242,11 @@ impl Upkeep {
         let mut letters = Vec::with_capacity(page.len());
         for (id, evidence) in page {
             let Ok(uuid) = Uuid::from_slice(&id) else { continue };
-            let payload: Option<Vec<u8>> =
+            let stored: Option<Vec<u8>> =
                 redis::cmd("HGET").arg(&*self.keys.jobs).arg(id).query_async(&mut connection).await?;
-            letters.push(DeadLetter { id: uuid, payload: payload.unwrap_or_default(), evidence });
+            let payload =
+                stored.and_then(|stored| read_stored(stored.into())).map_or_else(Vec::new, |job| job.1.to_vec());
+            letters.push(DeadLetter { id: uuid, payload, evidence });
         }
         Ok(letters)
     }

@@ -6,11 +6,13 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use crate::backend::{RedisBackend, ServedQueue};
+use crate::cancellations::Cancellations;
 use crate::claimer::Buffer;
 use crate::delivery::{InHand, Verdict};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::process::{Beat, ProcessId, leave};
+use crate::progress::Source;
 use crate::settler::{Settlement, Settler};
 use crate::wake::Wake;
 
@@ -39,15 +41,16 @@ impl WorkerProcess {
             let keys = Arc::new(engine.keys(queue)?);
             let bell = wake.bell(&keys);
             let in_hand = InHand::new(Arc::clone(&bell));
+            let source = Arc::new(Source { engine: engine.clone(), keys: Arc::clone(&keys) });
             let queue_of = ServedQueue {
+                _cancellations: Cancellations::start(Arc::clone(&source), in_hand.clone(), wake.cancel_bell(&keys)),
                 settler: Settler::start(engine.clone(), Arc::clone(&keys), in_hand.clone()),
                 bell,
-                engine: engine.clone(),
+                source,
                 process: id,
                 buffer: Arc::new(Buffer::default()),
                 stop: stopped.clone(),
                 in_hand,
-                keys,
             };
             served.insert((*queue).to_owned(), Arc::new(queue_of));
         }

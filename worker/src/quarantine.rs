@@ -46,11 +46,13 @@ async fn close(letter: &DeadLetter, queue: &str, inspector: &Inspector, executor
 
 /// The evidence as a sentence for an operator.
 fn evidence(letter: &DeadLetter) -> String {
-    let Ok(Poison { deaths, process, ran_on }) = serde_json::from_str(&letter.evidence) else {
+    let Ok(Poison { deaths, process, ran_on, progress }) = serde_json::from_str(&letter.evidence) else {
         return letter.evidence.clone();
     };
     let ran_on = ran_on.unwrap_or_else(|| "unknown".to_owned());
+    let progress = progress.map(|progress| format!("; its last progress was {progress}")).unwrap_or_default();
     format!(
-        "poison: {deaths} of {DEATHS_ALLOWED} processes allowed died while they ran it, the last was {process} ({ran_on})"
+        "poison: {deaths} of {DEATHS_ALLOWED} processes allowed died while they ran it, the last was {process} \
+         ({ran_on}){progress}"
     )
 }

@@ -1,15 +1,22 @@
 -- Moves leased jobs to the dead letters, with evidence.
--- KEYS  1 leases  2 dead
 -- ARGV  for each job: id, lease, evidence (JSON)
 -- Returns a string with one character for each job: 1 buried, 0 the lease is not held any more.
-local results = {}
+local results, buried = {}, 0
 for i = 1, #ARGV, 3 do
-  if redis.call('HGET', KEYS[1], ARGV[i]) == ARGV[i + 1] then
-    redis.call('HDEL', KEYS[1], ARGV[i])
-    redis.call('HSET', KEYS[2], ARGV[i], ARGV[i + 2])
+  local id, lease = ARGV[i], ARGV[i + 1]
+  if redis.call('HGET', LEASES, id) == lease then
+    local group, unique, batch = read_options(options_of_lease(lease))
+    redis.call('HDEL', LEASES, id)
+    redis.call('HSET', DEAD, id, ARGV[i + 2])
+    redis.call('SREM', CANCELLING, id)
+    free(group)
+    let_go(id, unique, batch)
+    buried = buried + 1
     results[#results + 1] = '1'
   else
     results[#results + 1] = '0'
   end
 end
+local opened = free_groups()
+if buried > 0 and (opened or was_full(buried)) then redis.call('PUBLISH', WAKE, 0) end
 return table.concat(results)

@@ -1,98 +1,178 @@
--- Promotes due jobs and leases up to n ready ones to a process, critical first, the others by weight.
--- KEYS  1 jobs  2-5 ready (critical, high, normal, low)  6 scheduled  7 cancelled  8 leases  9 marks  10 state
---       11 processes  12 suspects
+-- Promotes due jobs and leases up to n ready ones to a process: critical first, the others by weight, and within a priority
+-- each group in its turn, as far as the limits of the queue and of the groups allow.
 -- ARGV  1 process  2 n  3 most jobs to promote  4 whether one of them may be a suspect (1 or 0)
--- Returns { now, due, promoted, taken, ids, leases, marks, payloads }: now and due (the earliest scheduled job, -1 = none)
---         in ms; taken counts the ids taken from lists, removed ones too; a lease is priority, process and fencing token;
---         marks count failures, deaths, releases.
-local jobs, scheduled, cancelled, leases, marks, state = KEYS[1], KEYS[6], KEYS[7], KEYS[8], KEYS[9], KEYS[10]
+-- Returns { now, again, promoted, taken, busy, ids, leases, marks, jobs }: now and again (when something may be ready,
+--         -1 = unknown) in ms; taken counts the ids taken out of lines, removed ones too; busy (1 or 0) if more lanes wait for
+--         a look than one call may take; a lease is priority, process, fencing token and options; marks count failures,
+--         deaths, releases.
 local process, wanted, batch = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('ZADD', KEYS[11], now, process)
+local promoted, out = 0, { {}, {}, {}, {} }
+redis.call('ZADD', PROCESSES, now, process)
 
-local due = redis.call('ZRANGEBYSCORE', scheduled, '-inf', now, 'LIMIT', 0, batch)
-if #due > 0 then
-  local promoted = { {}, {}, {}, {} }
+local function first_score(key)
+  local first = redis.call('ZRANGE', key, 0, 0, 'WITHSCORES')
+  return first[2] and tonumber(first[2]) or math.huge
+end
+
+local function answer()
+  local at = again < math.huge and math.ceil(again) or -1
+  return { now, at, promoted, #ids, visits >= VISITS and 1 or 0, out[1], out[2], out[3], out[4] }
+end
+
+local function promote()
+  local due = redis.call('ZRANGEBYSCORE', SCHEDULED, '-inf', now, 'LIMIT', 0, batch)
+  if #due == 0 then return end
   for _, member in ipairs(due) do
-    local list = promoted[tonumber(string.sub(member, 1, 1)) + 1]
-    list[#list + 1] = string.sub(member, 2)
+    line_up(string.sub(member, 1, 1) .. string.sub(member, 18), string.sub(member, 2, 17))
   end
-  redis.call('ZREM', scheduled, unpack(due))
-  for priority = 1, 4 do
-    if #promoted[priority] > 0 then
-      redis.call('RPUSH', KEYS[1 + priority], unpack(promoted[priority]))
-    end
-  end
-end
-local first = redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')
-local next_due = first[2] and tonumber(first[2]) or -1
-
-local head = redis.call('HMGET', state, 'paused', 'turn')
-if head[1] then
-  return { now, next_due, #due, 0, {}, {}, {}, {} }
+  redis.call('ZREM', SCHEDULED, unpack(due))
+  store_lines(add_last)
+  promoted = #due
 end
 
-local ids, priorities = {}, {}
+-- Lets lanes have turns again whose rate limit has opened.
+local function open_parked()
+  if first_score(PARKED) > now then return end
+  local opened = redis.call('ZRANGEBYSCORE', PARKED, '-inf', now, 'LIMIT', 0, batch)
+  for _, place in ipairs(opened) do join(place) end
+  redis.call('ZREM', PARKED, unpack(opened))
+end
+
+promote()
+open_parked()
+again = math.min(first_score(SCHEDULED), first_score(PARKED))
+local paused, turn, order, concurrency, queue_rate, group_concurrency, group_rate, differ = unpack(redis.call('HMGET',
+  STATE, 'paused', 'turn', 'order', 'concurrency', 'rate', 'group_concurrency', 'group_rate', 'differ'), 1, 8)
+if paused then return answer() end
+
+if concurrency then
+  local leased = redis.call('HLEN', LEASES) - redis.call('HEXISTS', LEASES, '@')
+  wanted = math.min(wanted, tonumber(concurrency) - leased)
+end
+local rate = rate_of(queue_rate)
+local arrival = rate and redis.call('ZSCORE', RATES, '')
+if rate then
+  local free, opens = allowance(rate, arrival)
+  if free < wanted then
+    wanted = free
+    again = math.min(again, opens)
+  end
+end
+if wanted <= 0 then return answer() end
+
+common = { weight = 1, most = tonumber(group_concurrency or nil), rate = rate_of(group_rate) }
+own_policies = differ
 -- A job that several processes died of runs beside others, but never beside another of its kind.
-local suspect = ARGV[4] == '1' and redis.call('LPOP', KEYS[12])
-if suspect then
-  ids[1], priorities[1] = string.sub(suspect, 2), string.sub(suspect, 1, 1)
-end
-local function take(priority, count)
-  local popped = count > 0 and redis.call('LPOP', KEYS[1 + priority], count)
-  if not popped then return end
-  for _, id in ipairs(popped) do
-    ids[#ids + 1] = id
-    priorities[#priorities + 1] = priority - 1
+local suspect = ARGV[4] == '1' and redis.call('LPOP', SUSPECTS)
+if suspect then took(string.sub(suspect, 1, 1), string.sub(suspect, 2, 17)) end
+
+local function waiting(priorities)
+  local found = {}
+  for _, priority in ipairs(priorities) do
+    if redis.call('EXISTS', READY[priority], TURNS[priority]) > 0 then found[#found + 1] = priority end
   end
+  return found
 end
 
--- Ten turns: six for high, three for normal, one for low. What a list cannot use goes to the others.
-local TURNS = { 2, 2, 3, 2, 2, 3, 2, 2, 3, 4 }
-take(1, wanted - #ids)
-local left = wanted - #ids
-if left > 0 then
-  local waiting = { 0, redis.call('LLEN', KEYS[3]), redis.call('LLEN', KEYS[4]), redis.call('LLEN', KEYS[5]) }
-  local share, turn = { 0, 0, 0, 0 }, tonumber(head[2] or 0)
-  local all = waiting[2] + waiting[3] + waiting[4]
-  if all <= left then
-    share = waiting
-  else
-    while left > 0 do
-      local priority = TURNS[turn + 1]
-      turn = (turn + 1) % 10
-      if share[priority] < waiting[priority] then
-        share[priority] = share[priority] + 1
-        left = left - 1
-      end
+-- Shares n jobs among priorities in the order of their turns. Returns the shares and the next turn.
+local function deal(turns, at, open, n)
+  local share = {}
+  for _, priority in ipairs(open) do share[priority] = 0 end
+  while n > 0 do
+    local priority = string.sub(turns, at + 1, at + 1)
+    at = (at + 1) % #turns
+    if share[priority] then
+      share[priority] = share[priority] + 1
+      n = n - 1
     end
-    redis.call('HSET', state, 'turn', turn)
   end
-  for priority = 2, 4 do
-    if share[priority] > 0 then take(priority, share[priority]) end
-  end
-end
-if #ids == 0 then
-  return { now, next_due, #due, 0, {}, {}, {}, {} }
+  return share, at
 end
 
-local tombstones = redis.call('EXISTS', cancelled) == 1
-local payloads = redis.call('HMGET', jobs, unpack(ids))
-local marked = redis.call('EXISTS', marks) == 1 and redis.call('HMGET', marks, unpack(ids)) or nil
-local token = redis.call('HINCRBY', state, 'token', #ids) - #ids
-local leased, out = {}, { {}, {}, {}, {} }
+-- Takes what is left from high, normal and low; what one cannot use goes to the others.
+local function take_by_weight(turns)
+  local open, at = waiting({ '1', '2', '3' }), tonumber(turn or 0) % #turns
+  while #open > 1 and #ids < wanted do
+    local share, still_open = nil, {}
+    share, at = deal(turns, at, open, wanted - #ids)
+    for _, priority in ipairs(open) do
+      if take(priority, share[priority]) == share[priority] then still_open[#still_open + 1] = priority end
+    end
+    open = still_open
+    redis.call('HSET', STATE, 'turn', at)
+  end
+  if #open == 1 then take(open[1], wanted - #ids) end
+end
+
+take('0', wanted - #ids)
+if order == 'strict' then
+  for priority = 1, 3 do take(tostring(priority), wanted - #ids) end
+else
+  -- Six turns in ten for high, three for normal, one for low.
+  take_by_weight(order or '1211213121')
+end
+if #ids == 0 then return answer() end
+
+-- Leases what was taken and still is to run; the others end here.
+local jobs = redis.call('HMGET', JOBS, unpack(ids))
+local marked = redis.call('EXISTS', MARKS) == 1 and redis.call('HMGET', MARKS, unpack(ids)) or nil
+local stale_entries = {}
+if redis.call('EXISTS', STALE) == 1 then
+  for i, count in ipairs(redis.call('HMGET', STALE, unpack(ids))) do stale_entries[ids[i]] = tonumber(count or 0) end
+end
+local token = redis.call('HINCRBY', STATE, 'token', #ids) - #ids
+local leased, running = {}, {}
+
+-- True if the line still held an entry of a job that had left it.
+local function is_stale(id)
+  local entries = stale_entries[id] or 0
+  if entries == 0 then return false end
+  stale_entries[id] = entries - 1
+  if redis.call('HINCRBY', STALE, id, -1) <= 0 then redis.call('HDEL', STALE, id) end
+  redis.call('HINCRBY', STATE, 'stale', -1)
+  return true
+end
+
+local function expire(id, deadline, unique, group, in_batch)
+  redis.call('HSET', DEAD, id, cjson.encode({ reason = 'expired', deadline = deadline, at = now }))
+  let_go(id, unique, in_batch)
+end
+
+local function lease(i, id, options)
+  local held = priorities[i] .. process .. string.format('%d', token + i)
+  if options then held = held .. '\0' .. options end
+  leased[#leased + 1], leased[#leased + 2] = id, held
+  local n = #out[1] + 1
+  out[1][n], out[2][n], out[3][n], out[4][n] = id, held, marked and marked[i] or '', jobs[i]
+end
+
 for i, id in ipairs(ids) do
-  local gone = tombstones and redis.call('SREM', cancelled, id) == 1
-  if payloads[i] and not gone then
-    local lease = priorities[i] .. process .. string.format('%d', token + i)
-    leased[#leased + 1] = id
-    leased[#leased + 1] = lease
-    local n = #out[1] + 1
-    out[1][n], out[2][n], out[3][n], out[4][n] = id, lease, marked and marked[i] or '', payloads[i]
+  if not is_stale(id) and jobs[i] then
+    local options = options_of(jobs[i])
+    local group, unique, in_batch, deadline = read_options(options)
+    if deadline and deadline <= now then
+      expire(id, deadline, unique, group, in_batch)
+    else
+      lease(i, id, options)
+      if group ~= '' then running[group] = (running[group] or 0) + 1 end
+    end
   end
 end
-if #leased > 0 then
-  redis.call('HSET', leases, unpack(leased))
+
+local function count_running()
+  local groups = {}
+  for group in pairs(running) do groups[#groups + 1] = group end
+  if #groups == 0 then return end
+  local counts, held = {}, redis.call('HMGET', RUNNING, unpack(groups))
+  for i, group in ipairs(groups) do
+    counts[#counts + 1], counts[#counts + 2] = group, tonumber(held[i] or 0) + running[group]
+  end
+  redis.call('HSET', RUNNING, unpack(counts))
 end
-return { now, next_due, #due, #ids, out[1], out[2], out[3], out[4] }
+
+if #leased > 0 then
+  redis.call('HSET', LEASES, unpack(leased))
+  count_running()
+  if rate then charge(rate, '', arrival, #leased / 2) end
+end
+return answer()

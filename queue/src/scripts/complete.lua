@@ -1,27 +1,32 @@
 -- Ends leased jobs: nothing of them stays.
--- KEYS  1 jobs  2 leases  3 marks
 -- ARGV  for each job: id, lease
 -- Returns a string with one character for each job: 1 ended, 0 the lease is not held any more.
-local ids, wanted = {}, {}
+local ids = {}
 for i = 1, #ARGV, 2 do
   ids[#ids + 1] = ARGV[i]
-  wanted[#wanted + 1] = ARGV[i + 1]
 end
-local held = redis.call('HMGET', KEYS[2], unpack(ids))
+local held = redis.call('HMGET', LEASES, unpack(ids))
 local ended, results = {}, {}
 for i, id in ipairs(ids) do
-  if held[i] == wanted[i] then
+  local lease = held[i]
+  if lease == ARGV[2 * i] then
     ended[#ended + 1] = id
     results[i] = '1'
+    local options = options_of_lease(lease)
+    if options then
+      local group, unique, batch = read_options(options)
+      free(group)
+      let_go(id, unique, batch)
+    end
   else
     results[i] = '0'
   end
 end
 if #ended > 0 then
-  redis.call('HDEL', KEYS[2], unpack(ended))
-  redis.call('HDEL', KEYS[1], unpack(ended))
-  if redis.call('EXISTS', KEYS[3]) == 1 then
-    redis.call('HDEL', KEYS[3], unpack(ended))
-  end
+  redis.call('HDEL', LEASES, unpack(ended))
+  redis.call('HDEL', JOBS, unpack(ended))
+  forget(ended)
+  local opened = free_groups()
+  if opened or was_full(#ended) then redis.call('PUBLISH', WAKE, 0) end
 end
 return table.concat(results)

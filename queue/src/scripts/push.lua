@@ -1,41 +1,91 @@
--- Stores jobs, each once per id, and wakes idle workers.
--- KEYS  1 jobs  2-5 ready (critical, high, normal, low)  6 scheduled  7 cancelled  8 marks
--- ARGV  1 wake channel, then for each job: id, priority (0-3), due (ms since 1970, 0 = now), whether it may have run
---       before (1 or 0), payload
--- Returns a string with one character for each job: 1 stored, 0 the id was there already.
-local jobs, scheduled, cancelled = KEYS[1], KEYS[6], KEYS[7]
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-local ready, results, stored = { {}, {}, {}, {} }, {}, 0
-local tombstones = redis.call('EXISTS', cancelled) == 1
+-- Stores jobs, each once per id and per unique key, and wakes idle workers.
+-- ARGV  for each job: id; priority (0-3), whether it may have run before (1 or 0), whether more follows (+ or -); due (ms since
+--       1970, 0 = now); the stored job; then if more follows: group, unique key, what a second push of the key does (k keep
+--       the first, r replace its payload, p push it back), how long the key is held (ms, empty = until done), batch
+-- Returns a string with one character for each job: 1 stored, 0 the id was there already, 2 kept out by its unique key,
+--         3 merged into the job that holds the key.
+local results, stored = {}, 0
 
-for i = 2, #ARGV, 5 do
-  local id, priority, due = ARGV[i], tonumber(ARGV[i + 1]), tonumber(ARGV[i + 2])
-  if redis.call('HSETNX', jobs, id, ARGV[i + 4]) == 1 then
-    stored = stored + 1
-    results[#results + 1] = '1'
-    if ARGV[i + 3] == '1' then
-      redis.call('HSET', KEYS[8], id, '0:0:1')
-    end
-    if tombstones and redis.call('SREM', cancelled, id) == 1 then
-      -- Its entry still stands in a ready list, and an id must never stand in two.
-    elseif due > now then
-      redis.call('ZADD', scheduled, due, ARGV[i + 1] .. id)
-    else
-      local list = ready[priority + 1]
-      list[#list + 1] = id
-    end
+-- The id of the job that holds a unique key, if it is another's and still held.
+local function holder_of(key)
+  local held = redis.call('HGET', UNIQUE, key)
+  if not held then return nil end
+  if #held > 16 and tonumber(string.sub(held, 17)) <= now then return nil end
+  return string.sub(held, 1, 16)
+end
+
+local function hold(key, id, period)
+  if period == '' then
+    redis.call('HSET', UNIQUE, key, id)
+    redis.call('ZREM', UNIQUE_UNTIL, key)
   else
-    results[#results + 1] = '0'
+    redis.call('HSET', UNIQUE, key, id .. string.format('%d', now + period))
+    redis.call('ZADD', UNIQUE_UNTIL, now + period, key)
   end
 end
 
-for priority = 1, 4 do
-  if #ready[priority] > 0 then
-    redis.call('RPUSH', KEYS[1 + priority], unpack(ready[priority]))
+-- Gives a waiting job the payload of the new one, and with `p` its due time. False if it does not wait.
+local function merge(other, mode, due, job)
+  local held = redis.call('HGET', JOBS, other)
+  if not held or redis.call('HEXISTS', LEASES, other) == 1 or redis.call('HEXISTS', DEAD, other) == 1 then return false end
+  local options = options_of(held)
+  if not options then return false end
+  local payload = string.sub(job, 3 + #(options_of(job) or ''))
+  redis.call('HSET', JOBS, other, string.sub(held, 1, 2) .. options .. payload)
+  if mode == 'p' then
+    local member = string.sub(options, 1, 1) .. other .. read_options(options)
+    if redis.call('ZADD', SCHEDULED, 'XX', 'CH', due, member) == 0 and not redis.call('ZSCORE', SCHEDULED, member) then
+      redis.call('HINCRBY', STALE, other, 1)
+      redis.call('HINCRBY', STATE, 'stale', 1)
+      redis.call('ZADD', SCHEDULED, due, member)
+    end
   end
+  return true
 end
+
+-- What becomes of a push whose unique key another job holds; nil if it is stored all the same.
+local function meet(other, id, mode, period, due, job)
+  if not other or other == id then return nil end
+  if mode == 'k' then return '2' end
+  if merge(other, mode, due, job) then return '3' end
+  -- A running job cannot take what came after it began; one that is done holds its key for a time.
+  if redis.call('HEXISTS', LEASES, other) == 1 then return nil end
+  return period ~= '' and '2' or nil
+end
+
+local function store(id, head, due, job, group, batch)
+  if redis.call('HSETNX', JOBS, id, job) == 0 then return '0' end
+  stored = stored + 1
+  if string.sub(head, 2, 2) == '1' then redis.call('HSET', MARKS, id, '0:0:1') end
+  if batch ~= '' and redis.call('HEXISTS', BATCHES, batch) == 1 then redis.call('HINCRBY', BATCHES, batch, 1) end
+  local priority = string.sub(head, 1, 1)
+  if due > now then
+    redis.call('ZADD', SCHEDULED, due, priority .. id .. group)
+  else
+    line_up(priority .. group, id)
+  end
+  return '1'
+end
+
+local i = 1
+while i <= #ARGV do
+  local id, head, due, job = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3]
+  local group, unique, mode, period, batch = '', '', '', '', ''
+  i = i + 4
+  if string.sub(head, 3, 3) == '+' then
+    group, unique, mode, period, batch = unpack(ARGV, i, i + 4)
+    i = i + 5
+  end
+  local met
+  if unique ~= '' and redis.call('HEXISTS', JOBS, id) == 0 then
+    met = meet(holder_of(unique), id, mode, period, due, job)
+    if not met then hold(unique, id, period) end
+  end
+  results[#results + 1] = met or store(id, head, due, job, group, batch)
+end
+
+store_lines(add_last)
 if stored > 0 then
-  redis.call('PUBLISH', ARGV[1], stored)
+  redis.call('PUBLISH', WAKE, stored)
 end
 return table.concat(results)

@@ -1,20 +1,32 @@
--- Takes a job that has not started out of its queue.
--- KEYS  1 jobs  2 scheduled  3 cancelled  4 leases  5 marks  6 dead  7 suspects
--- ARGV  1 id
--- Returns 1 removed, 0 not there, 2 running.
+-- Takes a job that has not started out of its queue, or asks the process that runs it to end it.
+-- ARGV  1 id  2 whether a running job is to end too (1 or 0)
+-- Returns 1 removed, 0 not there, 2 running, 3 running and asked to end.
 local id = ARGV[1]
-if redis.call('HEXISTS', KEYS[1], id) == 0 then return 0 end
-if redis.call('HEXISTS', KEYS[4], id) == 1 then return 2 end
-local waits = redis.call('ZREM', KEYS[2], '0' .. id, '1' .. id, '2' .. id, '3' .. id) == 1
-local buried = redis.call('HDEL', KEYS[6], id) == 1
-for priority = 0, 3 do
-  -- There are few suspects: only jobs that processes have died of.
-  waits = redis.call('LREM', KEYS[7], 1, priority .. id) == 1 or waits
+local job = redis.call('HGET', JOBS, id)
+if not job then return 0 end
+if redis.call('HEXISTS', LEASES, id) == 1 then
+  if ARGV[2] ~= '1' then return 2 end
+  redis.call('SADD', CANCELLING, id)
+  redis.call('PUBLISH', WAKE, 'cancel')
+  return 3
 end
-if not waits and not buried then
-  -- Its entry in a ready list becomes a tombstone: to search the list would take longer the more jobs wait.
-  redis.call('SADD', KEYS[3], id)
+local group, unique, batch = read_options(options_of(job))
+local members = {}
+for priority = 0, 3 do members[priority + 1] = priority .. id .. group end
+local found = redis.call('ZREM', SCHEDULED, unpack(members)) == 1
+local buried = redis.call('HDEL', DEAD, id) == 1
+found = redis.call('HDEL', NEWER, id) == 1 or found
+if redis.call('EXISTS', SUSPECTS) == 1 then
+  -- There are few: only jobs that processes have died of.
+  for _, member in ipairs(members) do found = redis.call('LREM', SUSPECTS, 1, member) == 1 or found end
 end
-redis.call('HDEL', KEYS[1], id)
-redis.call('HDEL', KEYS[5], id)
+if not found and not buried then
+  -- Its entry stands in a line, or it waits for its batch. To search a line would take longer the more jobs wait: the
+  -- entry becomes stale, and the claim that meets it passes it over.
+  redis.call('HINCRBY', STALE, id, 1)
+  redis.call('HINCRBY', STATE, 'stale', 1)
+end
+redis.call('HDEL', JOBS, id)
+if not buried then let_go(id, unique, batch) end
+forget({ id })
 return 1

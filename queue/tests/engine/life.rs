@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bellwork_queue::{Error, MAX_PAYLOAD, NewJob, Past, Place, Priority, Removal, Verdict};
+use bellwork_queue::{Error, MAX_PAYLOAD, NewJob, Past, Place, Priority, Pushed, Removal, Verdict};
 use tokio::sync::{Semaphore, mpsc};
 use uuid::Uuid;
 
@@ -35,7 +35,7 @@ async fn many_callers_push_at_once_and_each_waits_for_its_own() {
     let producer = trial.engine.producer();
     let pushes = (0..200).map(|_| producer.push(QUEUE, vec![job(Priority::Normal)]));
     let stored = futures_util::future::join_all(pushes).await;
-    assert!(stored.into_iter().all(|stored| stored.unwrap() == 1));
+    assert!(stored.into_iter().all(|stored| stored.unwrap() == [Pushed::Stored]));
     assert_eq!(trial.engine.inspector().counts(QUEUE).await.unwrap().ready_total(), 200);
 }
 

@@ -3,7 +3,10 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod faults;
+mod groups;
 mod life;
 mod recovery;
 mod selection;
+mod steering;
 mod support;
+mod unique;

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use apalis_core::worker::builder::WorkerBuilder;
 use apalis_core::worker::context::WorkerContext;
-use bellwork_queue::{Delivery, Engine, Handler, NewJob, Past, Priority, Verdict, WorkerProcess};
+use bellwork_queue::{Delivery, Engine, Handler, NewJob, Priority, Pushed, Verdict, WorkerProcess};
 use redis::aio::{ConnectionManager, ConnectionManagerConfig};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
@@ -47,8 +47,10 @@ impl Trial {
         format!("{{{}:{QUEUE}}}:{name}", self.prefix)
     }
 
+    /// Pushes, and tells how many were new.
     pub(crate) async fn push(&self, jobs: Vec<NewJob>) -> usize {
-        self.engine.producer().push(QUEUE, jobs).await.unwrap()
+        let outcomes = self.engine.producer().push(QUEUE, jobs).await.unwrap();
+        outcomes.into_iter().filter(|outcome| *outcome == Pushed::Stored).count()
     }
 
     /// A process with a worker whose handler is `handle`.
@@ -123,7 +125,7 @@ impl Working {
 }
 
 pub(crate) fn job(priority: Priority) -> NewJob {
-    NewJob { id: Uuid::now_v7(), priority, payload: "payload".into(), due: None, past: Past::None }
+    NewJob { priority, ..NewJob::new(Uuid::now_v7(), "payload") }
 }
 
 pub(crate) fn jobs(count: usize) -> Vec<NewJob> {

@@ -1,0 +1,165 @@
+//! Looking through the jobs of a queue, page by page, and at the processes that serve it.
+
+use redis::Value;
+use redis::aio::ConnectionLike;
+use uuid::Uuid;
+
+use crate::error::Error;
+use crate::inspector::Inspector;
+use crate::keys::Keys;
+use crate::priority::Priority;
+use crate::process::{DEAD_AFTER, ProcessInfo};
+
+/// The most jobs of a page.
+const MAX_PAGE: usize = 1000;
+
+/// Which jobs to look through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listed {
+    /// The ready jobs of a priority that have no group, in the order in which they run.
+    Ready(Priority),
+    /// The ready jobs of groups, in no order.
+    Grouped,
+    /// Waiting for their time, the earliest first.
+    Scheduled,
+    /// Running, in no order.
+    Running,
+    /// The dead letters of the engine, in no order.
+    Dead,
+    /// Waiting for a newer worker, in no order.
+    AwaitsNewer,
+}
+
+/// Some jobs, and where the next page begins.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// Their ids. Orders that Redis keeps as hashes come in pages of about the size asked for, and while they change an id
+    /// may come twice.
+    pub ids: Vec<Uuid>,
+    /// To be shown for the next page; none after the last.
+    pub next: Option<Cursor>,
+}
+
+/// Where a page begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cursor(u64);
+
+impl Cursor {
+    /// As a number, for an address.
+    #[must_use]
+    pub fn to_number(self) -> u64 {
+        self.0
+    }
+
+    /// From [`Self::to_number`]. One that was made up leads to an arbitrary page.
+    #[must_use]
+    pub fn from_number(number: u64) -> Self {
+        Self(number)
+    }
+}
+
+/// A process that serves a queue.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Its identity.
+    pub process: String,
+    /// Its last beat, in ms since 1970.
+    pub last_beat: i64,
+    /// Whether it has beaten lately.
+    pub alive: bool,
+    /// Where and since when it runs.
+    pub info: Option<ProcessInfo>,
+}
+
+impl Inspector {
+    /// A page of the jobs of `queue`, about `limit` of them; the cost grows with the page, not with the queue.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn page(&self, queue: &str, listed: Listed, from: Option<Cursor>, limit: usize) -> Result<Page, Error> {
+        let keys = self.0.keys(queue)?;
+        let limit = limit.clamp(1, MAX_PAGE);
+        let from = from.map_or(0, |cursor| cursor.0);
+        let connection = &mut self.0.connection.clone();
+        match listed {
+            Listed::Ready(priority) => {
+                ranged(connection, "LRANGE", &keys.ready[priority as usize], from, limit, 0).await
+            }
+            Listed::Scheduled => ranged(connection, "ZRANGE", &keys.scheduled, from, limit, 1).await,
+            Listed::Running => scanned(connection, &keys.leases, from, limit, Found::Field).await,
+            Listed::Dead => scanned(connection, &keys.dead, from, limit, Found::Field).await,
+            Listed::AwaitsNewer => scanned(connection, &keys.newer, from, limit, Found::Field).await,
+            Listed::Grouped => scanned(connection, &keys.lanes, from, limit, Found::Chunk).await,
+        }
+    }
+
+    /// The processes that serve `queue`, dead ones that nobody has struck off yet among them.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn servers(&self, queue: &str) -> Result<Vec<Server>, Error> {
+        let Keys { processes, process_info, .. } = self.0.keys(queue)?;
+        let mut look = redis::pipe();
+        look.cmd("TIME").cmd("ZRANGE").arg(&*processes).arg(0).arg(-1).arg("WITHSCORES");
+        look.cmd("HGETALL").arg(&*process_info);
+        type Answer = ((i64, i64), Vec<(String, i64)>, std::collections::HashMap<String, String>);
+        let ((seconds, _), beats, infos): Answer = look.query_async(&mut self.0.connection.clone()).await?;
+        let silence = i64::try_from(DEAD_AFTER.as_millis()).unwrap_or(i64::MAX);
+        let server = |(process, last_beat): (String, i64)| Server {
+            alive: seconds * 1000 - last_beat < silence,
+            info: infos.get(&process).and_then(|info| serde_json::from_str(info).ok()),
+            process,
+            last_beat,
+        };
+        Ok(beats.into_iter().map(server).collect())
+    }
+}
+
+/// Reads a part of a list, or of a sorted set by rank, whose ids begin after `skip` bytes.
+async fn ranged(
+    connection: &mut impl ConnectionLike,
+    command: &str,
+    key: &str,
+    from: u64,
+    limit: usize,
+    skip: usize,
+) -> Result<Page, Error> {
+    let last = from.saturating_add(limit as u64 - 1).min(i64::MAX.unsigned_abs());
+    let entries: Vec<Vec<u8>> =
+        redis::cmd(command).arg(key).arg(from.min(last)).arg(last).query_async(connection).await?;
+    let next = (entries.len() == limit).then_some(Cursor(last + 1));
+    let ids = entries.iter().filter_map(|entry| Uuid::from_slice(entry.get(skip..skip + 16)?).ok());
+    Ok(Page { ids: ids.collect(), next })
+}
+
+/// Where the ids of a hash stand.
+enum Found {
+    /// In its fields.
+    Field,
+    /// In its values, many in each; the first one of a lane stands behind eight bytes.
+    Chunk,
+}
+
+async fn scanned(
+    connection: &mut impl ConnectionLike,
+    key: &str,
+    from: u64,
+    limit: usize,
+    found: Found,
+) -> Result<Page, Error> {
+    let mut scan = redis::cmd("HSCAN");
+    scan.arg(key).arg(from).arg("COUNT").arg(limit);
+    let (next, entries): (u64, Vec<Value>) = scan.query_async(connection).await?;
+    let mut ids = Vec::new();
+    for entry in entries.chunks_exact(2) {
+        let [Value::BulkString(field), Value::BulkString(value)] = entry else { continue };
+        match found {
+            Found::Field => ids.extend(Uuid::from_slice(field).ok()),
+            Found::Chunk => {
+                let head = if field.contains(&0) { 0 } else { 8 };
+                ids.extend(value[head.min(value.len())..].chunks_exact(16).filter_map(|id| Uuid::from_slice(id).ok()));
+            }
+        }
+    }
+    Ok(Page { ids, next: (next != 0).then_some(Cursor(next)) })
+}

@@ -1,0 +1,20 @@
+-- Opens a batch, or closes it: its callback is ready once it is closed and all members have ended. The counter of an open
+-- batch stands far above zero, so that it cannot end before its last member was pushed.
+-- ARGV  1 batch  2 whether it is opened or closed (open, close), and to open: 3 id of the callback, 4 its priority (0-3),
+--       5 its group or nothing, 6 the stored job
+-- Returns 1 done, 0 it was open, or closed, before.
+local OPEN = 2 ^ 40
+local batch = ARGV[1]
+if ARGV[2] == 'open' then
+  if redis.call('HSETNX', BATCHES, batch, string.format('%d', OPEN)) == 0 then return 0 end
+  if redis.call('HSETNX', JOBS, ARGV[3], ARGV[6]) == 0 then
+    redis.call('HDEL', BATCHES, batch)
+    return 0
+  end
+  redis.call('HSET', CALLBACKS, batch, ARGV[4] .. ARGV[3] .. ARGV[5])
+  return 1
+end
+if tonumber(redis.call('HGET', BATCHES, batch) or 0) < OPEN / 2 then return 0 end
+redis.call('HINCRBY', BATCHES, batch, string.format('%d', 1 - OPEN))
+leave_batch(batch)
+return 1

@@ -1,0 +1,18 @@
+-- Part: what a job carries beside its payload. A stored job is the length of its options (2 bytes), the options, the
+-- payload; options are priority, deadline (ms), group, unique key and batch. A lease repeats them after its token.
+local function options_of(job)
+  local length = string.byte(job, 1) * 256 + string.byte(job, 2)
+  if length > 0 then return string.sub(job, 3, 2 + length) end
+end
+
+local function options_of_lease(lease)
+  local at = string.find(lease, '\0', 10, true)
+  if at then return string.sub(lease, at + 1) end
+end
+
+-- Returns group, unique key, batch, deadline; all but the last are empty if there is none.
+local function read_options(options)
+  if not options then return '', '', '', nil end
+  local deadline, group, unique, batch = string.match(options, '^.(%d*)%z([^%z]*)%z([^%z]*)%z(.*)$')
+  return group, unique, batch, tonumber(deadline)
+end
