@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{BufMut, Bytes};
+use redis::{RedisWrite, ToRedisArgs, ToSingleRedisArg};
 use uuid::Uuid;
 
 use crate::error::Error;
@@ -120,10 +121,8 @@ impl NewJob {
     }
 
     /// The length of the options (2 bytes, big endian), the options and the payload: see `scripts/parts/options.lua`.
-    pub(crate) fn stored(&self) -> Vec<u8> {
-        let options = self.options();
-        let length = u16::try_from(options.len()).expect("keys are checked to be short");
-        [&length.to_be_bytes(), options.as_bytes(), &self.payload].concat()
+    pub(crate) fn stored(&self) -> Stored<'_> {
+        Stored { options: self.options(), payload: &self.payload }
     }
 
     /// Whether it has more than a priority, a due time and a payload.
@@ -143,6 +142,24 @@ impl NewJob {
         format!("{}{deadline}\0{group}\0{unique}\0{batch}", self.priority as u8)
     }
 }
+
+/// A job as Redis stores it.
+pub(crate) struct Stored<'a> {
+    options: String,
+    payload: &'a [u8],
+}
+
+impl ToRedisArgs for Stored<'_> {
+    fn write_redis_args<W: ?Sized + RedisWrite>(&self, out: &mut W) {
+        let length = u16::try_from(self.options.len()).expect("keys are checked to be short");
+        let mut argument = out.bufmut_for_next_arg(2 + self.options.len() + self.payload.len());
+        argument.put_u16(length);
+        argument.put_slice(self.options.as_bytes());
+        argument.put_slice(self.payload);
+    }
+}
+
+impl ToSingleRedisArg for Stored<'_> {}
 
 /// A batch as Redis knows it.
 pub(crate) fn batch_name(batch: Uuid) -> String {
@@ -237,9 +254,10 @@ mod tests {
 
     #[test]
     fn a_stored_job_is_read_as_it_was_written() {
+        let stored = |job: &NewJob| Bytes::from(job.stored().to_redis_args().remove(0));
         let plain = job(3);
-        assert_eq!(plain.stored(), [0, 0, 7, 7, 7]);
-        assert_eq!(read_stored(plain.stored().into()), Some((Options::default(), plain.payload)));
+        assert_eq!(stored(&plain)[..], [0, 0, 7, 7, 7]);
+        assert_eq!(read_stored(stored(&plain)), Some((Options::default(), plain.payload)));
         let unique = Unique { key: "mail ü".into(), hold: Hold::UntilDone, conflict: Conflict::Keep };
         let all = NewJob {
             group: Some("school 7".into()),
@@ -248,7 +266,7 @@ mod tests {
             batch: Some(Uuid::max()),
             ..job(2)
         };
-        let (options, payload) = read_stored(all.stored().into()).unwrap();
+        let (options, payload) = read_stored(stored(&all)).unwrap();
         assert_eq!(payload, all.payload);
         let expected = Options {
             deadline: Some(12),

@@ -3,14 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use redis::ScriptInvocation;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::job::{Conflict, Hold, NewJob, Past, batch_name};
 use crate::keys::Keys;
-use crate::scripts;
+use crate::scripts::{self, Call};
 
 /// So many jobs go in one call at the most, so that no call takes longer than a few milliseconds.
 const BATCH_JOBS: usize = 256;
@@ -124,10 +123,10 @@ async fn call(batch: &[Push], engine: &Engine) -> Result<Vec<Pushed>, Error> {
     answer.bytes().map(outcome).collect::<Option<_>>().ok_or(Error::Answer { script: scripts::PUSH.name })
 }
 
-fn add(push: &mut ScriptInvocation<'_>, job: &NewJob) {
-    let more = if job.is_extended() { '+' } else { '-' };
-    let head = format!("{}{}{more}", job.priority as u8, u8::from(job.past == Past::Unknown));
-    push.arg(job.id.as_bytes()).arg(head).arg(job.due.unwrap_or(0)).arg(job.stored());
+fn add(push: &mut Call, job: &NewJob) {
+    let more = if job.is_extended() { b'+' } else { b'-' };
+    let head = [b'0' + job.priority as u8, b'0' + u8::from(job.past == Past::Unknown), more];
+    push.arg(job.id.as_bytes()).arg(&head).arg(job.due.unwrap_or(0)).arg(job.stored());
     if job.is_extended() {
         let (key, mode, period) = job.unique.as_ref().map_or(("", "", String::new()), |unique| {
             let mode = match unique.conflict {

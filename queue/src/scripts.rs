@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use redis::aio::ConnectionLike;
-use redis::{FromRedisValue, RedisResult, ScriptInvocation};
+use redis::{ErrorKind, FromRedisValue, RedisResult, ServerErrorKind, ToRedisArgs};
 
 use crate::keys::Keys;
 
@@ -54,19 +54,36 @@ script!(LOOK, "look", "options");
 
 impl Script {
     /// A call on the keys of a queue; arguments are added by the caller.
-    pub(crate) fn on(&'static self, keys: &Keys) -> ScriptInvocation<'static> {
-        let mut invocation = self.script.prepare_invoke();
+    pub(crate) fn on(&'static self, keys: &Keys) -> Call {
+        let mut command = redis::cmd("EVALSHA");
+        command.arg(self.script.get_hash()).arg(keys.all().count());
         for key in keys.all() {
-            invocation.key(key);
+            command.arg(key);
         }
-        invocation
+        Call { script: self, command }
+    }
+}
+
+/// A call of a script. Its arguments are written once, into one buffer: there are thousands of them in a second.
+pub(crate) struct Call {
+    script: &'static Script,
+    command: redis::Cmd,
+}
+
+impl Call {
+    pub(crate) fn arg(&mut self, argument: impl ToRedisArgs) -> &mut Self {
+        self.command.arg(argument);
+        self
     }
 }
 
 /// Calls a script.
-pub(crate) async fn call<T: FromRedisValue>(
-    invocation: &ScriptInvocation<'_>,
-    connection: &mut impl ConnectionLike,
-) -> RedisResult<T> {
-    invocation.invoke_async(connection).await
+pub(crate) async fn call<T: FromRedisValue>(call: &Call, connection: &mut impl ConnectionLike) -> RedisResult<T> {
+    match call.command.query_async(connection).await {
+        Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+            call.script.script.load_async(connection).await?;
+            call.command.query_async(connection).await
+        }
+        answered => answered,
+    }
 }

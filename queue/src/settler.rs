@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use redis::ScriptInvocation;
 use tokio::sync::{mpsc, oneshot};
 use tracing::{error, warn};
 use uuid::Uuid;
@@ -12,7 +11,7 @@ use crate::delivery::{InHand, Lease, Verdict};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::keys::Keys;
-use crate::scripts;
+use crate::scripts::{self, Call};
 
 /// So many jobs are settled in one call at the most.
 const BATCH: usize = 256;
@@ -98,7 +97,7 @@ impl Ledger {
             }
         }
         for (group, call) in [
-            (completed, Self::complete as fn(&Self, &[&Settlement]) -> ScriptInvocation<'static>),
+            (completed, Self::complete as fn(&Self, &[&Settlement]) -> Call),
             (requeued, Self::requeue),
             (buried, Self::bury),
         ] {
@@ -108,7 +107,7 @@ impl Ledger {
         }
     }
 
-    async fn insist(&self, group: &[&Settlement], call: fn(&Self, &[&Settlement]) -> ScriptInvocation<'static>) {
+    async fn insist(&self, group: &[&Settlement], call: fn(&Self, &[&Settlement]) -> Call) {
         let call = call(self, group);
         let mut pause = FIRST_PAUSE;
         loop {
@@ -139,7 +138,7 @@ impl Ledger {
         }
     }
 
-    fn complete(&self, group: &[&Settlement]) -> ScriptInvocation<'static> {
+    fn complete(&self, group: &[&Settlement]) -> Call {
         let mut call = scripts::COMPLETE.on(&self.keys);
         for settlement in group {
             call.arg(settlement.id.as_bytes()).arg(&*settlement.lease.0);
@@ -147,7 +146,7 @@ impl Ledger {
         call
     }
 
-    fn requeue(&self, group: &[&Settlement]) -> ScriptInvocation<'static> {
+    fn requeue(&self, group: &[&Settlement]) -> Call {
         let mut call = scripts::REQUEUE.on(&self.keys);
         for settlement in group {
             let millis = |delay: Duration| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX).to_string();
@@ -162,7 +161,7 @@ impl Ledger {
         call
     }
 
-    fn bury(&self, group: &[&Settlement]) -> ScriptInvocation<'static> {
+    fn bury(&self, group: &[&Settlement]) -> Call {
         let mut call = scripts::BURY.on(&self.keys);
         for settlement in group {
             let Verdict::Bury(evidence) = &settlement.verdict else { continue };

@@ -4,7 +4,6 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use redis::ScriptInvocation;
 use serde::Deserialize;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -16,7 +15,7 @@ use crate::error::Error;
 use crate::job::read_stored;
 use crate::keys::Keys;
 use crate::process::DEAD_AFTER;
-use crate::scripts;
+use crate::scripts::{self, Call};
 
 /// Look this often. A dead process is found within its silence and this time.
 pub const UPKEEP_EVERY: Duration = Duration::from_secs(1);
@@ -210,7 +209,7 @@ impl Upkeep {
         }
     }
 
-    fn sweep_page(&self, cursor: &str, dead: &[(String, i64)], strangers: bool) -> ScriptInvocation<'static> {
+    fn sweep_page(&self, cursor: &str, dead: &[(String, i64)], strangers: bool) -> Call {
         let mut recover = scripts::RECOVER.on(&self.keys);
         recover.arg(cursor).arg(PAGE).arg(DEATHS_OF_A_SUSPECT).arg(DEATHS_ALLOWED);
         recover.arg(u8::from(strangers));
