@@ -11,6 +11,7 @@ use apalis_core::backend::{Backend, BackendConfig};
 use apalis_core::error::BoxDynError;
 use apalis_core::task::Task;
 use apalis_core::worker::context::WorkerContext;
+use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -36,9 +37,16 @@ const ERROR_DELAY: Duration = Duration::from_secs(10);
 /// One queue, as a source of deliveries for an apalis worker.
 pub struct RedisBackend {
     concurrency: usize,
+    /// Shared by all partitions.
+    places: Arc<Semaphore>,
+    parts: Vec<Part>,
+    closing: Option<apalis_core::backend::future::BoxSyncFuture<()>>,
+}
+
+/// A partition, and the task that claims from it.
+struct Part {
     queue: Arc<ServedQueue>,
     claiming: Claiming,
-    closing: Option<apalis_core::backend::future::BoxSyncFuture<()>>,
 }
 
 /// The task that claims. It needs a runtime, and so begins with the first poll.
@@ -61,16 +69,20 @@ pub(crate) struct ServedQueue {
 }
 
 impl RedisBackend {
-    pub(crate) fn new(queue: Arc<ServedQueue>, concurrency: usize) -> Self {
-        Self { concurrency, queue, claiming: Claiming::NotBegun, closing: None }
+    pub(crate) fn new(parts: &[Arc<ServedQueue>], concurrency: usize) -> Self {
+        let part = |queue: &Arc<ServedQueue>| Part { queue: Arc::clone(queue), claiming: Claiming::NotBegun };
+        let places = Arc::new(Semaphore::new(concurrency));
+        Self { concurrency, places, parts: parts.iter().map(part).collect(), closing: None }
     }
+}
 
-    fn start_claimer(&mut self) {
+impl Part {
+    fn start_claimer(&mut self, places: &Arc<Semaphore>) {
         let queue = &self.queue;
         let claimer = Claimer {
             source: Arc::clone(&queue.source),
             process: queue.process,
-            places: Arc::new(Semaphore::new(self.concurrency)),
+            places: Arc::clone(places),
             buffer: Arc::clone(&queue.buffer),
             in_hand: queue.in_hand.clone(),
             settler: queue.settler.clone(),
@@ -79,11 +91,9 @@ impl RedisBackend {
         };
         self.claiming = Claiming::Running(tokio::spawn(claimer.run()));
     }
-}
 
-impl RedisBackend {
     /// Starts the claimer anew if it has ended although nobody told it to: a worker without one would wait for ever.
-    fn mind_claimer(&mut self, cx: &mut Context<'_>) {
+    fn mind_claimer(&mut self, places: &Arc<Semaphore>, cx: &mut Context<'_>) {
         while let Claiming::Running(claimer) = &mut self.claiming
             && let Poll::Ready(ended) = Pin::new(claimer).poll(cx)
         {
@@ -91,15 +101,29 @@ impl RedisBackend {
                 self.claiming = Claiming::Ended;
             } else {
                 error!(?ended, queue = &*self.queue.source.keys.queue, "the claimer has ended; it starts anew");
-                self.start_claimer();
+                self.start_claimer(places);
             }
+        }
+    }
+
+    /// Waits until nothing is claimed any more and everything is settled.
+    fn close(&mut self) -> impl Future<Output = ()> + Send + use<> {
+        let claiming = std::mem::replace(&mut self.claiming, Claiming::Ended);
+        let settler = self.queue.settler.clone();
+        async move {
+            if let Claiming::Running(claimer) = claiming {
+                // It ends by itself once the process stops claiming.
+                let _ = claimer.await;
+            }
+            settler.flush().await;
         }
     }
 }
 
 impl std::fmt::Debug for RedisBackend {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("RedisBackend").field("queue", &self.queue.source.keys.queue).finish_non_exhaustive()
+        let queues: Vec<_> = self.parts.iter().map(|part| &part.queue.source.keys.queue).collect();
+        f.debug_struct("RedisBackend").field("queues", &queues).finish_non_exhaustive()
     }
 }
 
@@ -108,31 +132,29 @@ impl Backend for RedisBackend {
     type Error = Error;
 
     fn poll_ready(&mut self, _cx: &mut Context<'_>, _worker: &WorkerContext) -> Poll<Result<(), Error>> {
-        if matches!(self.claiming, Claiming::NotBegun) {
-            self.start_claimer();
+        for part in &mut self.parts {
+            if matches!(part.claiming, Claiming::NotBegun) {
+                part.start_claimer(&self.places);
+            }
         }
         Poll::Ready(Ok(()))
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>, _worker: &WorkerContext) -> Poll<Option<Result<Self::Task, Error>>> {
-        if let Poll::Ready(delivery) = self.queue.buffer.poll(cx) {
-            return Poll::Ready(Some(Ok(Task::new(delivery))));
+        for part in &mut self.parts {
+            if let Poll::Ready(delivery) = part.queue.buffer.poll(cx) {
+                return Poll::Ready(Some(Ok(Task::new(delivery))));
+            }
+            part.mind_claimer(&self.places, cx);
         }
-        self.mind_claimer(cx);
         Poll::Pending
     }
 
     fn poll_close(&mut self, cx: &mut Context<'_>, _worker: &WorkerContext) -> Poll<Result<(), Error>> {
-        let (claiming, settler) = (&mut self.claiming, &self.queue.settler);
+        let parts = &mut self.parts;
         let closing = self.closing.get_or_insert_with(|| {
-            let (claiming, settler) = (std::mem::replace(claiming, Claiming::Ended), settler.clone());
-            let close: BoxFuture<'static, ()> = Box::pin(async move {
-                if let Claiming::Running(claimer) = claiming {
-                    // It ends by itself once the process stops claiming.
-                    let _ = claimer.await;
-                }
-                settler.flush().await;
-            });
+            let closing = futures_util::future::join_all(parts.iter_mut().map(Part::close));
+            let close: BoxFuture<'static, ()> = Box::pin(closing.map(drop));
             close.into()
         });
         closing.poll_unpin(cx).map(Ok)
@@ -151,26 +173,25 @@ impl BackendConfig for RedisBackend {
     }
 
     fn middleware(&mut self, _worker: &mut WorkerContext) -> SettleLayer {
-        SettleLayer(self.queue.settler.clone())
+        SettleLayer(())
     }
 }
 
 /// Settles each delivery as its handler says.
 #[derive(Clone, Debug)]
-pub struct SettleLayer(Settler);
+pub struct SettleLayer(());
 
 /// See [`SettleLayer`].
 #[derive(Clone, Debug)]
 pub struct Settle<S> {
     handler: S,
-    settler: Settler,
 }
 
 impl<S> Layer<S> for SettleLayer {
     type Service = Settle<S>;
 
     fn layer(&self, handler: S) -> Settle<S> {
-        Settle { handler, settler: self.0.clone() }
+        Settle { handler }
     }
 }
 
@@ -189,11 +210,10 @@ where
     }
 
     fn call(&mut self, mut task: Task<Delivery>) -> Self::Future {
-        let Delivery { id, lease, cancelled, .. } = &task.args;
-        let (id, lease, cancelled) = (*id, lease.clone(), cancelled.clone());
+        let Delivery { id, lease, cancelled, settler, .. } = &task.args;
+        let (id, lease, cancelled, settler) = (*id, lease.clone(), cancelled.clone(), settler.clone());
         // Held until the handler has ended, whatever it does with the delivery.
         let place = task.args.place.take();
-        let settler = self.settler.clone();
         let handled = self.handler.call(task);
         Box::pin(async move {
             let verdict = tokio::select! {

@@ -4,6 +4,8 @@ use uuid::Uuid;
 
 use crate::error::Error;
 use crate::job::{NewJob, batch_name};
+use crate::keys::Keys;
+use crate::partition::{part_name, part_of};
 use crate::producer::{Producer, Pushed};
 use crate::scripts;
 
@@ -44,7 +46,7 @@ impl Producer {
     /// If the callback cannot be used, or Redis fails.
     pub async fn open_batch(&self, queue: &str, batch: Uuid, callback: NewJob) -> Result<Batch, Error> {
         callback.check()?;
-        let keys = self.engine().keys(queue)?;
+        let keys = self.batch_keys(queue, batch)?;
         let mut open = scripts::BATCH.on(&keys);
         open.arg(batch_name(batch)).arg("open").arg(callback.id.as_bytes()).arg(callback.priority as u8);
         open.arg(callback.group.as_deref().unwrap_or_default()).arg(callback.stored());
@@ -52,12 +54,21 @@ impl Producer {
         Ok(said(changed))
     }
 
+    /// The keys of the partition to which all jobs of a batch go.
+    fn batch_keys(&self, queue: &str, batch: Uuid) -> Result<Keys, Error> {
+        let member = NewJob { batch: Some(batch), ..NewJob::new(batch, "") };
+        match self.engine().partitions_of(queue) {
+            1 => self.engine().keys(queue),
+            partitions => self.engine().keys(&part_name(queue, part_of(&member, partitions))),
+        }
+    }
+
     /// Closes a batch: it has all its members.
     ///
     /// # Errors
     /// If Redis fails.
     pub async fn close_batch(&self, queue: &str, batch: Uuid) -> Result<Batch, Error> {
-        let keys = self.engine().keys(queue)?;
+        let keys = self.batch_keys(queue, batch)?;
         let mut close = scripts::BATCH.on(&keys);
         close.arg(batch_name(batch)).arg("close");
         let changed: u8 = scripts::call(&close, &mut self.engine().connection.clone()).await?;

@@ -1,5 +1,8 @@
 //! Looking through the jobs of a queue, page by page, and at the processes that serve it.
 
+use std::fmt;
+use std::str::FromStr;
+
 use redis::Value;
 use redis::aio::ConnectionLike;
 use uuid::Uuid;
@@ -36,25 +39,39 @@ pub struct Page {
     /// Their ids. Orders that Redis keeps as hashes come in pages of about the size asked for, and while they change an id
     /// may come twice.
     pub ids: Vec<Uuid>,
-    /// To be shown for the next page; none after the last.
+    /// To be shown for the next page; none after the last. A page may be empty and not the last.
     pub next: Option<Cursor>,
 }
 
+/// A page of one partition.
+type Part = (Vec<Uuid>, Option<u64>);
+
 /// Where a page begins.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Cursor(u64);
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cursor {
+    /// The partition.
+    part: usize,
+    /// How far in it.
+    at: u64,
+}
 
-impl Cursor {
-    /// As a number, for an address.
-    #[must_use]
-    pub fn to_number(self) -> u64 {
-        self.0
+/// As text, for an address.
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.part, self.at)
     }
+}
 
-    /// From [`Self::to_number`]. One that was made up leads to an arbitrary page.
-    #[must_use]
-    pub fn from_number(number: u64) -> Self {
-        Self(number)
+/// One that was made up leads to an arbitrary page.
+impl FromStr for Cursor {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        let read = || {
+            let (part, at) = text.split_once(':')?;
+            Some(Self { part: part.parse().ok()?, at: at.parse().ok()? })
+        };
+        read().ok_or(Error::Invalid { field: "cursor", reason: "must be one that a page gave" })
     }
 }
 
@@ -77,9 +94,15 @@ impl Inspector {
     /// # Errors
     /// If Redis fails.
     pub async fn page(&self, queue: &str, listed: Listed, from: Option<Cursor>, limit: usize) -> Result<Page, Error> {
-        let keys = self.0.keys(queue)?;
-        let limit = limit.clamp(1, MAX_PAGE);
-        let from = from.map_or(0, |cursor| cursor.0);
+        let (parts, from) = (self.parts(queue)?, from.unwrap_or_default());
+        let Some(keys) = parts.get(from.part) else { return Ok(Page::default()) };
+        let (ids, next) = self.part_page(keys, listed, from.at, limit.clamp(1, MAX_PAGE)).await?;
+        let next_part = Cursor { part: from.part + 1, at: 0 };
+        let next = next.map(|at| Cursor { at, ..from }).or((next_part.part < parts.len()).then_some(next_part));
+        Ok(Page { ids, next })
+    }
+
+    async fn part_page(&self, keys: &Keys, listed: Listed, from: u64, limit: usize) -> Result<Part, Error> {
         let connection = &mut self.0.connection.clone();
         match listed {
             Listed::Ready(priority) => {
@@ -98,7 +121,8 @@ impl Inspector {
     /// # Errors
     /// If Redis fails.
     pub async fn servers(&self, queue: &str) -> Result<Vec<Server>, Error> {
-        let Keys { processes, process_info, .. } = self.0.keys(queue)?;
+        // A process that serves a queue serves all its partitions.
+        let Keys { processes, process_info, .. } = self.parts(queue)?.swap_remove(0);
         let mut look = redis::pipe();
         look.cmd("TIME").cmd("ZRANGE").arg(&*processes).arg(0).arg(-1).arg("WITHSCORES");
         look.cmd("HGETALL").arg(&*process_info);
@@ -123,13 +147,13 @@ async fn ranged(
     from: u64,
     limit: usize,
     skip: usize,
-) -> Result<Page, Error> {
+) -> Result<Part, Error> {
     let last = from.saturating_add(limit as u64 - 1).min(i64::MAX.unsigned_abs());
     let entries: Vec<Vec<u8>> =
         redis::cmd(command).arg(key).arg(from.min(last)).arg(last).query_async(connection).await?;
-    let next = (entries.len() == limit).then_some(Cursor(last + 1));
+    let next = (entries.len() == limit).then_some(last + 1);
     let ids = entries.iter().filter_map(|entry| Uuid::from_slice(entry.get(skip..skip + 16)?).ok());
-    Ok(Page { ids: ids.collect(), next })
+    Ok((ids.collect(), next))
 }
 
 /// Where the ids of a hash stand.
@@ -146,7 +170,7 @@ async fn scanned(
     from: u64,
     limit: usize,
     found: Found,
-) -> Result<Page, Error> {
+) -> Result<Part, Error> {
     let mut scan = redis::cmd("HSCAN");
     scan.arg(key).arg(from).arg("COUNT").arg(limit);
     let (next, entries): (u64, Vec<Value>) = scan.query_async(connection).await?;
@@ -161,5 +185,5 @@ async fn scanned(
             }
         }
     }
-    Ok(Page { ids, next: (next != 0).then_some(Cursor(next)) })
+    Ok((ids, (next != 0).then_some(next)))
 }

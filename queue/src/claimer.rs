@@ -195,8 +195,9 @@ impl Claimer {
             let cancelled = self.in_hand.insert(job.id, job.lease.clone(), job.marks);
             let ClaimedJob { id, lease, marks, deadline, payload } = job;
             let reporter = Reporter::new(Arc::clone(&self.source), id, lease.clone());
-            let place = Some(place);
-            self.buffer.push(Delivery { id, payload, marks, deadline, cancelled, reporter, lease, place });
+            let (settler, place) = (self.settler.clone(), Some(place));
+            let delivery = Delivery { id, payload, marks, deadline, cancelled, reporter, lease, settler, place };
+            self.buffer.push(delivery);
         }
     }
 

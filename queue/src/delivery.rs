@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::progress::Reporter;
+use crate::settler::Settler;
 
 /// A job that so many processes died of runs beside no other of its kind, so that the cause is told from its neighbours.
 pub(crate) const DEATHS_OF_A_SUSPECT: u32 = 2;
@@ -43,6 +44,8 @@ pub struct Delivery {
     /// Tells how far it is.
     pub reporter: Reporter,
     pub(crate) lease: Lease,
+    /// Who settles it.
+    pub(crate) settler: Settler,
     /// This job's place among the running ones, until the layer that settles it takes it.
     pub(crate) place: Option<OwnedSemaphorePermit>,
 }

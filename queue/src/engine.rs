@@ -8,6 +8,7 @@ use redis::aio::ConnectionManager;
 use crate::error::Error;
 use crate::inspector::Inspector;
 use crate::keys::Keys;
+use crate::partition::Partitions;
 use crate::producer::Producer;
 
 /// One Redis server and the prefix of all keys. Cheap to clone.
@@ -16,6 +17,7 @@ pub struct Engine {
     pub(crate) client: redis::Client,
     pub(crate) connection: ConnectionManager,
     prefix: Arc<str>,
+    pub(crate) partitions: Partitions,
 }
 
 impl Engine {
@@ -23,7 +25,7 @@ impl Engine {
     /// wake-ups and the beats, which open their own.
     #[must_use]
     pub fn new(client: redis::Client, connection: ConnectionManager, prefix: &str) -> Self {
-        Self { client, connection, prefix: prefix.into() }
+        Self { client, connection, prefix: prefix.into(), partitions: Partitions::default() }
     }
 
     /// Pushes jobs. Must be called within a runtime.

@@ -113,15 +113,17 @@ impl Inspector {
     /// # Errors
     /// If Redis fails.
     pub async fn explain(&self, queue: &str, id: Uuid) -> Result<Option<JobView>, Error> {
-        let mut look = scripts::LOOK.on(&self.0.keys(queue)?);
         let silence = u64::try_from(DEAD_AFTER.as_millis()).unwrap_or(u64::MAX);
-        look.arg(id.as_bytes()).arg(silence).arg(LOOK);
-        let answer: Vec<Value> = scripts::call(&look, &mut self.0.connection.clone()).await?;
-        if answer.is_empty() {
-            return Ok(None);
+        for keys in self.parts(queue)? {
+            let mut look = scripts::LOOK.on(&keys);
+            look.arg(id.as_bytes()).arg(silence).arg(LOOK);
+            let answer: Vec<Value> = scripts::call(&look, &mut self.0.connection.clone()).await?;
+            if !answer.is_empty() {
+                let view = Look::read(&answer).and_then(|look| look.view(id));
+                return view.map(Some).ok_or(Error::Answer { script: scripts::LOOK.name });
+            }
         }
-        let view = Look::read(&answer).and_then(|look| look.view(id));
-        view.map(Some).ok_or(Error::Answer { script: scripts::LOOK.name })
+        Ok(None)
     }
 }
 

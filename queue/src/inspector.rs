@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::keys::Keys;
 use crate::process::DEAD_AFTER;
 use crate::scripts;
 
@@ -46,6 +47,24 @@ impl Counts {
     #[must_use]
     pub fn ready_total(&self) -> u64 {
         (self.ready.iter().sum::<u64>() + self.suspects).saturating_sub(self.stale)
+    }
+
+    /// Those of two partitions.
+    fn and(self, other: Self) -> Self {
+        Self {
+            ready: std::array::from_fn(|priority| self.ready[priority] + other.ready[priority]),
+            suspects: self.suspects + other.suspects,
+            scheduled: self.scheduled + other.scheduled,
+            running: self.running + other.running,
+            dead: self.dead + other.dead,
+            stale: self.stale + other.stale,
+            awaits_newer: self.awaits_newer + other.awaits_newer,
+            awaits_batch: self.awaits_batch + other.awaits_batch,
+            parked_lanes: self.parked_lanes + other.parked_lanes,
+            oldest_ready_ms: self.oldest_ready_ms.into_iter().chain(other.oldest_ready_ms).min(),
+            paused: self.paused || other.paused,
+            workers: self.workers.max(other.workers),
+        }
     }
 }
 
@@ -109,7 +128,12 @@ impl Inspector {
     /// # Errors
     /// If Redis fails.
     pub async fn counts(&self, queue: &str) -> Result<Counts, Error> {
-        let keys = self.0.keys(queue)?;
+        let counts = self.parts(queue)?.into_iter().map(|keys| self.count(keys));
+        let counts = futures_util::future::try_join_all(counts).await?;
+        Ok(counts.into_iter().reduce(Counts::and).unwrap_or_default())
+    }
+
+    async fn count(&self, keys: Keys) -> Result<Counts, Error> {
         let mut count = scripts::COUNT.on(&keys);
         count.arg(u64::try_from(DEAD_AFTER.as_millis()).unwrap_or(u64::MAX));
         let answer: redis::Value = scripts::call(&count, &mut self.0.connection.clone()).await?;
@@ -121,13 +145,12 @@ impl Inspector {
     /// # Errors
     /// If Redis fails.
     pub async fn pause(&self, queue: &str) -> Result<(), Error> {
-        let keys = self.0.keys(queue)?;
-        Ok(redis::cmd("HSET")
-            .arg(&*keys.state)
-            .arg("paused")
-            .arg(1)
-            .query_async(&mut self.0.connection.clone())
-            .await?)
+        for keys in self.parts(queue)? {
+            let mut pause = redis::cmd("HSET");
+            pause.arg(&*keys.state).arg("paused").arg(1);
+            pause.query_async::<()>(&mut self.0.connection.clone()).await?;
+        }
+        Ok(())
     }
 
     /// Lets jobs be claimed again.
@@ -135,10 +158,12 @@ impl Inspector {
     /// # Errors
     /// If Redis fails.
     pub async fn resume(&self, queue: &str) -> Result<(), Error> {
-        let keys = self.0.keys(queue)?;
-        let mut resume = redis::pipe();
-        resume.hdel(&*keys.state, "paused").ignore().publish(&*keys.wake, 0).ignore();
-        Ok(resume.query_async(&mut self.0.connection.clone()).await?)
+        for keys in self.parts(queue)? {
+            let mut resume = redis::pipe();
+            resume.hdel(&*keys.state, "paused").ignore().publish(&*keys.wake, 0).ignore();
+            resume.query_async::<()>(&mut self.0.connection.clone()).await?;
+        }
+        Ok(())
     }
 
     /// Where a job is.
@@ -166,14 +191,17 @@ impl Inspector {
     }
 
     async fn take_out(&self, queue: &str, id: Uuid, when_running: WhenRunning) -> Result<Removal, Error> {
-        let mut remove = scripts::REMOVE.on(&self.0.keys(queue)?);
-        remove.arg(id.as_bytes()).arg(u8::from(when_running == WhenRunning::End));
-        Ok(match scripts::call::<i64>(&remove, &mut self.0.connection.clone()).await? {
-            0 => Removal::Absent,
-            2 => Removal::Running,
-            3 => Removal::Ending,
-            _ => Removal::Removed,
-        })
+        for keys in self.parts(queue)? {
+            let mut remove = scripts::REMOVE.on(&keys);
+            remove.arg(id.as_bytes()).arg(u8::from(when_running == WhenRunning::End));
+            return Ok(match scripts::call::<i64>(&remove, &mut self.0.connection.clone()).await? {
+                0 => continue,
+                2 => Removal::Running,
+                3 => Removal::Ending,
+                _ => Removal::Removed,
+            });
+        }
+        Ok(Removal::Absent)
     }
 }
 

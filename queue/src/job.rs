@@ -189,8 +189,11 @@ pub(crate) fn read_stored(stored: Bytes) -> Option<(Options, Bytes)> {
     Some((options, stored.slice(2 + length..)))
 }
 
-/// Names a group or a unique key.
-pub(crate) fn check_key(field: &'static str, key: &str) -> Result<(), Error> {
+/// Whether the engine takes a group or a unique key: 1 to 100 bytes, neither NUL nor braces.
+///
+/// # Errors
+/// If it does not, naming `field`.
+pub fn check_key(field: &'static str, key: &str) -> Result<(), Error> {
     let fits = !key.is_empty() && key.len() <= MAX_KEY;
     if fits && !key.contains(['\0', '{', '}']) {
         return Ok(());

@@ -73,11 +73,12 @@ pub struct GroupLimits {
 }
 
 impl Inspector {
-    /// Sets what all processes together may do with `queue`; what was set before is replaced.
+    /// Sets what all processes together may do with `queue`; what was set before is replaced. Each partition gets its share.
     ///
     /// # Errors
-    /// If a limit cannot be used, or Redis fails.
+    /// If a limit cannot be used, or is too small to be shared, or Redis fails.
     pub async fn limit(&self, queue: &str, limits: &Limits) -> Result<(), Error> {
+        let limits = limits.share(self.0.partitions_of(queue))?;
         let count = |most: Option<u32>| most.map(|most| most.to_string()).unwrap_or_default();
         let fields = [
             ("concurrency", count(at_least_one("concurrency", limits.concurrency)?)),
@@ -101,16 +102,34 @@ impl Inspector {
     }
 
     async fn set_limits(&self, queue: &str, which: &str, arguments: Vec<String>) -> Result<(), Error> {
-        let keys = self.0.keys(queue)?;
-        let mut connection = self.0.connection.clone();
-        let parked: usize = redis::cmd("ZCARD").arg(&*keys.parked).query_async(&mut connection).await?;
-        // Lanes that still may not run are parked again by the next claim, so their number now bounds the calls.
-        for _ in 0..=parked / LANES {
-            let mut limit = scripts::LIMIT.on(&keys);
-            limit.arg(which).arg(&arguments).arg(LANES);
-            scripts::call::<u8>(&limit, &mut connection).await?;
+        for keys in self.parts(queue)? {
+            let mut connection = self.0.connection.clone();
+            let parked: usize = redis::cmd("ZCARD").arg(&*keys.parked).query_async(&mut connection).await?;
+            // Lanes that still may not run are parked again by the next claim, so their number now bounds the calls.
+            for _ in 0..=parked / LANES {
+                let mut limit = scripts::LIMIT.on(&keys);
+                limit.arg(which).arg(&arguments).arg(LANES);
+                scripts::call::<u8>(&limit, &mut connection).await?;
+            }
         }
         Ok(())
+    }
+}
+
+impl Limits {
+    /// What one of `partitions` may do, so that all together do no more.
+    fn share(&self, partitions: u32) -> Result<Self, Error> {
+        let reason = "must not be less than the partitions of the queue";
+        let concurrency = self.concurrency.map(|most| most / partitions);
+        if partitions > 1 && concurrency == Some(0) {
+            return Err(Error::Invalid { field: "concurrency", reason });
+        }
+        let rate = self.rate.map(|rate| Rate {
+            per: rate.per * partitions,
+            burst: (rate.burst / partitions).max(rate.burst.min(1)),
+            ..rate
+        });
+        Ok(Self { concurrency, rate, ..self.clone() })
     }
 }
 

@@ -9,6 +9,7 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::job::{Conflict, Hold, NewJob, Past, batch_name};
 use crate::keys::Keys;
+use crate::partition::part_of;
 use crate::scripts::{self, Call};
 
 /// So many jobs go in one call at the most, so that no call takes longer than a few milliseconds.
@@ -61,8 +62,30 @@ impl Producer {
     /// If a job cannot be used, in which case nothing is pushed; or if Redis failed, in which case some of a large number
     /// of jobs may have been stored: pushing all of them again is harmless.
     pub async fn push(&self, queue: &str, jobs: Vec<NewJob>) -> Result<Vec<Pushed>, Error> {
-        let keys = Arc::new(self.engine.keys(queue)?);
         jobs.iter().try_for_each(NewJob::check)?;
+        match self.engine.partitions_of(queue) {
+            1 => self.push_to(queue, jobs).await,
+            partitions => self.push_spread(queue, partitions, jobs).await,
+        }
+    }
+
+    /// Pushes each job to its partition, and returns the outcomes in the order of the jobs.
+    async fn push_spread(&self, queue: &str, partitions: u32, jobs: Vec<NewJob>) -> Result<Vec<Pushed>, Error> {
+        let order: Vec<_> = jobs.iter().map(|job| part_of(job, partitions)).collect();
+        let mut shares: Vec<Vec<NewJob>> = (0..partitions).map(|_| Vec::new()).collect();
+        for (job, part) in jobs.into_iter().zip(&order) {
+            shares[*part as usize].push(job);
+        }
+        let pushes = shares.into_iter().zip(self.engine.parts(queue)).map(async |(share, part)| {
+            if share.is_empty() { Ok(Vec::new()) } else { self.push_to(&part, share).await }
+        });
+        let outcomes = futures_util::future::try_join_all(pushes).await?;
+        let mut outcomes: Vec<_> = outcomes.into_iter().map(Vec::into_iter).collect();
+        Ok(order.into_iter().filter_map(|part| outcomes[part as usize].next()).collect())
+    }
+
+    async fn push_to(&self, queue: &str, jobs: Vec<NewJob>) -> Result<Vec<Pushed>, Error> {
+        let keys = Arc::new(self.engine.keys(queue)?);
         let mut rest = jobs;
         let mut outcomes = Vec::with_capacity(rest.len());
         while !rest.is_empty() {

@@ -44,6 +44,7 @@ script!(RECOVER, "recover", "options", "lanes", "endings");
 script!(REMOVE, "remove", "options", "lanes", "endings");
 script!(BATCH, "batch", "options", "lanes", "endings");
 script!(LIMIT, "limit", "lanes");
+script!(HASTEN, "hasten", "lanes");
 script!(READMIT, "readmit", "lanes");
 script!(PROGRESS, "progress");
 script!(SWEEP, "sweep");

@@ -11,6 +11,7 @@ use crate::claimer::Buffer;
 use crate::delivery::{InHand, Verdict};
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::keys::Keys;
 use crate::process::{Beat, ProcessId, leave};
 use crate::progress::Source;
 use crate::settler::{Settlement, Settler};
@@ -20,7 +21,9 @@ use crate::wake::Wake;
 pub struct WorkerProcess {
     id: ProcessId,
     engine: Engine,
-    queues: HashMap<String, Arc<ServedQueue>>,
+    queues: HashMap<String, Vec<Arc<ServedQueue>>>,
+    /// The names of all partitions.
+    parts: Vec<String>,
     stop: watch::Sender<bool>,
     _wake: Wake,
     beat: Beat,
@@ -33,28 +36,20 @@ impl WorkerProcess {
     /// If a queue's name cannot be used. Redis may be away: the process registers when it comes.
     pub async fn start(engine: Engine, queues: &[&str]) -> Result<Self, Error> {
         let id = ProcessId::new();
-        let wake = Wake::start(&engine, queues)?;
-        let beat = Beat::start(&engine, id, queues).await?;
+        let parts: Vec<String> = queues.iter().flat_map(|queue| engine.parts(queue)).collect();
+        let names: Vec<&str> = parts.iter().map(String::as_str).collect();
+        let wake = Wake::start(&engine, &names)?;
+        let beat = Beat::start(&engine, id, &names).await?;
         let (stop, stopped) = watch::channel(false);
         let mut served = HashMap::new();
         for queue in queues {
-            let keys = Arc::new(engine.keys(queue)?);
-            let bell = wake.bell(&keys);
-            let in_hand = InHand::new(Arc::clone(&bell));
-            let source = Arc::new(Source { engine: engine.clone(), keys: Arc::clone(&keys) });
-            let queue_of = ServedQueue {
-                _cancellations: Cancellations::start(Arc::clone(&source), in_hand.clone(), wake.cancel_bell(&keys)),
-                settler: Settler::start(engine.clone(), Arc::clone(&keys), in_hand.clone()),
-                bell,
-                source,
-                process: id,
-                buffer: Arc::new(Buffer::default()),
-                stop: stopped.clone(),
-                in_hand,
-            };
-            served.insert((*queue).to_owned(), Arc::new(queue_of));
+            let parts = engine.parts(queue).into_iter().map(|part| {
+                let keys = Arc::new(engine.keys(&part)?);
+                Ok(Arc::new(ServedQueue::start(&engine, id, keys, &wake, stopped.clone())))
+            });
+            served.insert((*queue).to_owned(), parts.collect::<Result<_, Error>>()?);
         }
-        Ok(Self { id, engine, queues: served, stop, _wake: wake, beat })
+        Ok(Self { id, engine, queues: served, parts, stop, _wake: wake, beat })
     }
 
     /// The identity of this start.
@@ -70,13 +65,13 @@ impl WorkerProcess {
     pub fn backend(&self, queue: &str, concurrency: usize) -> Result<RedisBackend, Error> {
         let reason = "is not one this process was started with";
         let queue = self.queues.get(queue).ok_or(Error::Invalid { field: "queue", reason })?;
-        Ok(RedisBackend::new(Arc::clone(queue), concurrency))
+        Ok(RedisBackend::new(queue, concurrency))
     }
 
     /// How many jobs of `queue` are in the hands of this process.
     #[must_use]
     pub fn in_hand(&self, queue: &str) -> usize {
-        self.queues.get(queue).map_or(0, |queue| queue.in_hand.len())
+        self.queues.get(queue).map_or(0, |parts| parts.iter().map(|part| part.in_hand.len()).sum())
     }
 
     /// Claims no more; what was claimed and not begun goes back.
@@ -87,7 +82,7 @@ impl WorkerProcess {
     /// Gives all jobs in hand back, uncharged, for others to run, and waits until Redis has it.
     pub async fn release_all(&self) -> usize {
         let mut released = 0;
-        for queue in self.queues.values() {
+        for queue in self.queues.values().flatten() {
             for (id, lease) in queue.in_hand.all() {
                 queue.settler.settle(Settlement { id, lease, verdict: Verdict::Release });
                 released += 1;
@@ -103,8 +98,26 @@ impl WorkerProcess {
     /// If Redis fails: it is then found dead by its silence.
     pub async fn leave(&self) -> Result<(), Error> {
         self.beat.stop();
-        let queues: Vec<&str> = self.queues.keys().map(String::as_str).collect();
-        leave(&self.engine, self.id, &queues).await
+        let parts: Vec<&str> = self.parts.iter().map(String::as_str).collect();
+        leave(&self.engine, self.id, &parts).await
+    }
+}
+
+impl ServedQueue {
+    fn start(engine: &Engine, process: ProcessId, keys: Arc<Keys>, wake: &Wake, stop: watch::Receiver<bool>) -> Self {
+        let bell = wake.bell(&keys);
+        let in_hand = InHand::new(Arc::clone(&bell));
+        let source = Arc::new(Source { engine: engine.clone(), keys: Arc::clone(&keys) });
+        Self {
+            _cancellations: Cancellations::start(Arc::clone(&source), in_hand.clone(), wake.cancel_bell(&keys)),
+            settler: Settler::start(engine.clone(), keys, in_hand.clone()),
+            buffer: Arc::new(Buffer::default()),
+            bell,
+            source,
+            process,
+            stop,
+            in_hand,
+        }
     }
 }
 
