@@ -3,10 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bellwork_queue::Reporter;
 use bellwork_shared::catalogue::Catalogue;
 use bellwork_shared::events::{Event, Progress, channel};
 use bellwork_shared::ids::{JobId, UserId};
 use redis::aio::ConnectionManager;
+use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use tokio::time::timeout;
 use url::Url;
@@ -45,11 +47,37 @@ pub struct Context<'a> {
     pub job: JobId,
     /// The user on whose behalf it runs.
     pub submitter: Option<UserId>,
+    /// Where its progress is kept while it runs.
+    pub reporter: Option<&'a Reporter>,
+}
+
+/// How far a running job is, as Redis keeps it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct StoredProgress {
+    /// In hundredths.
+    pub percent: u8,
+    /// What it is about to do.
+    pub message: String,
 }
 
 impl Context<'_> {
-    /// Tells the job's submitter how far it is. A student who is not connected misses it, and that is all.
+    /// Tells the job's submitter how far it is, and keeps it for whoever asks later. Neither can fail the job.
     pub async fn progress(&self, percent: u8, message: &str) {
+        tokio::join!(self.publish_progress(percent, message), self.keep_progress(percent, message));
+    }
+
+    async fn keep_progress(&self, percent: u8, message: &str) {
+        let Some(reporter) = self.reporter else { return };
+        let progress = StoredProgress { percent, message: message.to_owned() };
+        let note = serde_json::to_string(&progress).expect("a number and text");
+        match timeout(PUBLISH_TIMEOUT, reporter.progress(&note)).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => tracing::debug!(%error, "progress was not kept"),
+            Err(_) => tracing::debug!("progress was not kept in time"),
+        }
+    }
+
+    async fn publish_progress(&self, percent: u8, message: &str) {
         let Some(user) = self.submitter else { return };
         let progress = Progress { job_id: self.job, percent, message: message.to_owned() };
         self.platform.publisher.publish(&[(user, Event::Progress(progress))]).await;

@@ -1,6 +1,6 @@
 //! What travels through Redis for a job: kind, version, payload, and whose it is.
 
-use bellwork_queue::{NewJob as QueuedJob, Priority};
+use bellwork_queue::{NewJob as QueuedJob, Priority, check_key};
 use bellwork_shared::ids::UserId;
 use bellwork_shared::ledger::{NewJob, OpenJob};
 use chrono::{DateTime, Utc};
@@ -54,7 +54,8 @@ impl From<&OpenJob> for Addressed {
             trace_parent: job.trace_parent.clone(),
         };
         let priority = Priority::try_from(job.priority).unwrap_or_default();
-        Self { queue: job.queue.clone(), job: queued(job.id.0, priority, &envelope, job.run_at) }
+        let group = job.group.clone();
+        Self { queue: job.queue.clone(), job: queued(job.id.0, priority, group, &envelope, job.run_at) }
     }
 }
 
@@ -68,11 +69,20 @@ impl From<&NewJob> for Addressed {
             trace_parent: job.trace_parent.clone(),
         };
         let priority = Priority::try_from(job.priority).unwrap_or_default();
-        Self { queue: job.queue.to_owned(), job: queued(job.id.0, priority, &envelope, job.run_at) }
+        let group = job.group.clone();
+        Self { queue: job.queue.to_owned(), job: queued(job.id.0, priority, group, &envelope, job.run_at) }
     }
 }
 
-fn queued(id: uuid::Uuid, priority: Priority, envelope: &Envelope, run_at: DateTime<Utc>) -> QueuedJob {
+/// A row is accepted already: a group that the engine refuses must not keep its job from running.
+fn queued(
+    id: uuid::Uuid,
+    priority: Priority,
+    group: Option<String>,
+    envelope: &Envelope,
+    run_at: DateTime<Utc>,
+) -> QueuedJob {
     let due = (run_at > Utc::now()).then_some(run_at.timestamp_millis());
-    QueuedJob { priority, due, ..QueuedJob::new(id, envelope.to_bytes()) }
+    let group = group.filter(|group| check_key("group", group).is_ok());
+    QueuedJob { priority, due, group, ..QueuedJob::new(id, envelope.to_bytes()) }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::future::Future;
 use std::time::Duration;
 
-use bellwork_queue::Priority;
+use bellwork_queue::{Priority, RetryPolicy};
 use bellwork_shared::events::Event;
 use bellwork_shared::ids::{JobId, UserId};
 use futures_util::future::BoxFuture;
@@ -32,6 +32,9 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + Sized + 'static {
     const MAX_ATTEMPTS: u16 = 5;
     /// The longest one run may take.
     const TIMEOUT: Duration = Duration::from_secs(30);
+
+    /// How long it waits after a failure; none: as the configuration says.
+    const RETRY: Option<RetryPolicy> = None;
 
     /// What `run` found, for `record` to write.
     type Output: Send + 'static;
@@ -145,6 +148,8 @@ pub struct Kind {
     pub max_attempts: u16,
     /// See [`Job::TIMEOUT`].
     pub timeout: Duration,
+    /// See [`Job::RETRY`].
+    pub retry: Option<RetryPolicy>,
     /// Reads a payload of this kind.
     pub decode: fn(&RawValue) -> serde_json::Result<Box<dyn Decoded>>,
     /// See [`Job::announced`].
@@ -162,6 +167,7 @@ impl Kind {
             priority: J::PRIORITY,
             max_attempts: J::MAX_ATTEMPTS,
             timeout: J::TIMEOUT,
+            retry: J::RETRY,
             decode: |payload| Ok(Box::new(Erased(serde_json::from_str::<J>(payload.get())?))),
             announced: |job, conn| Box::pin(J::announced(job, conn)),
         }

@@ -1,6 +1,5 @@
 //! The jobs Bellwork can run, and how one is submitted.
 
-pub mod backoff;
 pub mod context;
 pub mod envelope;
 pub mod failure;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bellwork_queue::{Inspector, Place, Removal};
+use bellwork_queue::{Inspector, JobView, Place, Removal};
 use bellwork_shared::ids::JobId;
 use bellwork_shared::ledger::{self, Closing, JobRow, JobState, OpenJob};
 use serde_json::Value;
@@ -11,6 +11,7 @@ use sqlx::PgPool;
 use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 
+use crate::context::StoredProgress;
 use crate::job::Decoded;
 use crate::kinds;
 use crate::submit::Submitter;
@@ -52,8 +53,8 @@ pub enum Refusal {
 pub enum WhenRunning {
     /// No.
     Refuse,
-    /// Yes: what it does outside goes on, but nothing of it is recorded.
-    Disown,
+    /// Yes: it is told to end, and nothing of it is recorded.
+    End,
 }
 
 /// Lets a dead or cancelled job run again, with its attempts at zero.
@@ -103,18 +104,29 @@ pub async fn cancel(
         job.cancelled(&mut tx).await?;
     }
     tx.commit().await?;
-    if let Err(error) = inspector.remove(&row.queue, id.0).await {
+    if let Err(error) = inspector.cancel(&row.queue, id.0).await {
         warn!(%error, job = %id, "not removed from Redis; a worker will find its row closed");
     }
     Ok(row)
 }
 
-/// Whether a process runs the job. Without Redis nobody can say, and the row decides.
-pub async fn is_running(inspector: &Inspector, row: &JobRow) -> bool {
+/// What Redis knows of an open job. Without Redis nobody can say, and the row decides.
+pub async fn look(inspector: &Inspector, row: &JobRow) -> Option<JobView> {
     if row.finished_at.is_some() {
-        return false;
+        return None;
     }
-    matches!(timeout(LOCATE_TIMEOUT, inspector.locate(&row.queue, row.id.0)).await, Ok(Ok(Place::Leased)))
+    timeout(LOCATE_TIMEOUT, inspector.explain(&row.queue, row.id.0)).await.ok()?.ok()?
+}
+
+/// Whether a process runs the job.
+pub async fn is_running(inspector: &Inspector, row: &JobRow) -> bool {
+    look(inspector, row).await.is_some_and(|job| job.place == Place::Leased)
+}
+
+/// What the handler of a running job said last of its progress.
+#[must_use]
+pub fn progress(job: &JobView) -> Option<StoredProgress> {
+    serde_json::from_str(job.progress.as_deref()?).ok()
 }
 
 async fn find(database: &PgPool, id: JobId) -> Result<JobRow, Refusal> {

@@ -24,7 +24,7 @@ pub struct Options {
     pub priority: Option<Priority>,
     /// Not before.
     pub run_at: Option<DateTime<Utc>>,
-    /// Whose turn it takes within a priority.
+    /// Whose turn it takes within a priority; none: the submitter's.
     pub group: Option<String>,
     /// The user on whose behalf it runs.
     pub submitter: Option<UserId>,
@@ -42,7 +42,7 @@ pub fn new_job<J: Job>(job: &J, options: Options) -> NewJob {
         version: J::VERSION,
         queue: J::QUEUE.name,
         priority: options.priority.unwrap_or(J::PRIORITY) as i16,
-        group: options.group,
+        group: options.group.or_else(|| options.submitter.map(|user| user.to_string())),
         payload: serde_json::to_value(job).expect("payloads hold only ids, strings and numbers"),
         max_attempts: J::MAX_ATTEMPTS,
         run_at: options.run_at.unwrap_or_else(Utc::now),

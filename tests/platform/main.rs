@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod authors;
 mod backlog;
 mod crashes;
 mod deploys;
@@ -10,3 +11,4 @@ mod grading;
 mod journey;
 mod key;
 mod losses;
+mod steering;

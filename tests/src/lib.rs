@@ -8,6 +8,7 @@ pub mod events;
 pub mod installation;
 pub mod mail_server;
 pub mod program;
+pub mod rehearsal;
 pub mod servers;
 pub mod student;
 

@@ -4,7 +4,6 @@ use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bellwork_jobs::backoff::Backoff;
 use bellwork_jobs::context::{Context, Platform};
 use bellwork_jobs::envelope::Envelope;
 use bellwork_jobs::failure::Failure;
@@ -12,7 +11,7 @@ use bellwork_jobs::job::{Decoded, Kind, Ran};
 use bellwork_jobs::kinds;
 use bellwork_jobs::recording::Aftermath;
 use bellwork_jobs::submit::Submitter;
-use bellwork_queue::{Delivery, Verdict};
+use bellwork_queue::{Delivery, RetryPolicy, Verdict};
 use bellwork_shared::ids::{JobId, UserId};
 use bellwork_shared::ledger;
 use chrono::Utc;
@@ -21,8 +20,6 @@ use tracing::{Instrument, debug, error, info, info_span, warn};
 
 use crate::record::{self, Recorded};
 
-/// So long a job waits that this version of the program cannot read: a newer one may be on its way.
-const UNREADABLE_DELAY: Duration = Duration::from_secs(5);
 /// A transaction that takes longer waits for a database that does not answer any more.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(30);
 /// So long a job waits whose end could not be written because PostgreSQL is away.
@@ -35,8 +32,8 @@ pub struct Executor {
     pub platform: Platform,
     /// Pushes follow-ups.
     pub submitter: Submitter,
-    /// How long failed jobs wait.
-    pub backoff: Backoff,
+    /// How long failed jobs wait whose kind does not say so itself.
+    pub retry: RetryPolicy,
     /// Who runs them, for the record of failures.
     pub worker: Arc<str>,
 }
@@ -58,7 +55,7 @@ pub struct Opened {
 /// Why a payload could not be read.
 #[derive(Debug)]
 pub enum Unreadable {
-    /// A newer version of the program may know it.
+    /// A newer version of the program may know this kind and version.
     TooNew(String),
     /// No version will.
     Broken(String),
@@ -74,10 +71,10 @@ impl Executor {
                 let span = info_span!("job", kind = opened.kind.name, %id, trace);
                 self.handle(&opened, delivery).instrument(span).await
             }
-            Err(Unreadable::TooNew(reason)) => {
+            Err(Unreadable::TooNew(needs)) => {
                 metrics::counter!("bellwork_jobs_unreadable_total").increment(1);
-                warn!(%id, reason, "left for a newer worker");
-                Verdict::Snooze(UNREADABLE_DELAY)
+                warn!(%id, needs, "left for a newer worker");
+                Verdict::Unreadable(needs)
             }
             Err(Unreadable::Broken(reason)) => self.bury_unreadable(id, &reason).await,
         }
@@ -97,15 +94,15 @@ impl Executor {
         let busy = metrics::gauge!("bellwork_worker_busy", "queue" => opened.kind.queue.name);
         busy.increment(1);
         let started = Instant::now();
-        let verdict = self.run_and_record(opened).await;
+        let verdict = self.run_and_record(opened, delivery).await;
         busy.decrement(1);
         let labels = [("queue", opened.kind.queue.name), ("kind", opened.kind.name)];
         metrics::histogram!("bellwork_job_run_seconds", &labels).record(started.elapsed());
         verdict
     }
 
-    async fn run_and_record(&self, opened: &Opened) -> Verdict {
-        let ran = match self.run(opened).await {
+    async fn run_and_record(&self, opened: &Opened, delivery: &Delivery) -> Verdict {
+        let ran = match self.run(opened, delivery).await {
             Ok(ran) => ran,
             Err(failure) => return self.conclude(opened, failure).await,
         };
@@ -130,11 +127,17 @@ impl Executor {
         }
     }
 
-    /// Runs the handler under its time-out; a panic is a failure like others.
-    async fn run<'a>(&'a self, opened: &'a Opened) -> Result<Box<dyn Ran + 'a>, Failure> {
-        let context = Context { platform: &self.platform, job: opened.id, submitter: opened.submitter };
+    /// Runs the handler under its time-out, until somebody cancels it; a panic is a failure like others.
+    async fn run<'a>(&'a self, opened: &'a Opened, delivery: &'a Delivery) -> Result<Box<dyn Ran + 'a>, Failure> {
+        let reporter = Some(&delivery.reporter);
+        let context = Context { platform: &self.platform, job: opened.id, submitter: opened.submitter, reporter };
         let run = AssertUnwindSafe(opened.job.run(context)).catch_unwind();
-        match tokio::time::timeout(opened.kind.timeout, run).await {
+        let run = tokio::time::timeout(opened.kind.timeout, run);
+        let ended = tokio::select! {
+            ended = run => ended,
+            () = delivery.cancelled.cancelled() => return Err(Failure::Cancelled),
+        };
+        match ended {
             Ok(Ok(result)) => result,
             Ok(Err(panic)) => Err(Failure::retry(format!("panicked: {}", panic_message(&*panic)))),
             Err(_) => Err(Failure::retry(format!("not done within {} s", opened.kind.timeout.as_secs()))),
@@ -197,7 +200,8 @@ impl Executor {
     }
 
     async fn retry_or_bury(&self, opened: &Opened, reason: &str, after: Option<Duration>) -> Verdict {
-        let backoff = |failed| self.backoff.delay(failed, rand::random(), after);
+        let policy = opened.kind.retry.unwrap_or(self.retry);
+        let backoff = |failed| policy.delay(failed, rand::random(), after);
         match record::failed(&self.platform.database, opened.id, reason, &self.worker, backoff).await {
             Ok(Some(delay)) => {
                 count(opened, "retried");
@@ -261,11 +265,10 @@ impl Executor {
 pub fn open(id: JobId, payload: &[u8]) -> Result<Opened, Unreadable> {
     let envelope: Envelope =
         serde_json::from_slice(payload).map_err(|error| Unreadable::Broken(format!("no envelope: {error}")))?;
-    let kind = kinds::find(&envelope.kind)
-        .ok_or_else(|| Unreadable::TooNew(format!("the kind {} is not known here", envelope.kind)))?;
+    let too_new = || Unreadable::TooNew(kinds::reading(&envelope.kind, envelope.version));
+    let kind = kinds::find(&envelope.kind).ok_or_else(too_new)?;
     if envelope.version > kind.version {
-        let (theirs, ours) = (envelope.version, kind.version);
-        return Err(Unreadable::TooNew(format!("version {theirs} of {}, this worker knows {ours}", kind.name)));
+        return Err(too_new());
     }
     let job = (kind.decode)(&envelope.payload)
         .map_err(|error| Unreadable::Broken(format!("no payload of {}: {error}", kind.name)))?;

@@ -1,5 +1,6 @@
 //! Quarantine: takes back the jobs of dead processes, and closes those that have killed too many, with the evidence.
 
+use bellwork_jobs::kinds;
 use bellwork_queue::{DEATHS_ALLOWED, DeadLetter, Engine, Inspector, Poison, UPKEEP_EVERY, Upkeep};
 use bellwork_shared::ids::JobId;
 use tracing::{error, warn};
@@ -11,12 +12,12 @@ use crate::executor::Executor;
 /// # Errors
 /// If its name cannot be used.
 pub async fn run(engine: Engine, queue: &'static str, executor: Executor) -> Result<(), bellwork_queue::Error> {
-    let mut upkeep = Upkeep::new(&engine, queue)?;
+    let mut upkeep = Upkeep::new(&engine, queue)?.reading(kinds::readable());
     let inspector = engine.inspector();
     let mut ticks = tokio::time::interval(UPKEEP_EVERY);
     loop {
         ticks.tick().await;
-        if let Err(error) = upkeep.recover().await {
+        if let Err(error) = keep_up(&mut upkeep).await {
             warn!(%error, queue, "no upkeep");
             continue;
         }
@@ -29,6 +30,13 @@ pub async fn run(engine: Engine, queue: &'static str, executor: Executor) -> Res
             Err(error) => warn!(%error, queue, "the dead letters could not be read"),
         }
     }
+}
+
+async fn keep_up(upkeep: &mut Upkeep) -> Result<(), bellwork_queue::Error> {
+    upkeep.recover().await?;
+    upkeep.readmit().await?;
+    upkeep.forget_expired().await?;
+    Ok(())
 }
 
 /// Closes the ledger row first: if this process dies in between, the letter is found again.

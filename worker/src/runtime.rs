@@ -6,19 +6,19 @@ use std::time::Duration;
 use anyhow::Context as _;
 use apalis_core::monitor::Monitor;
 use apalis_core::worker::builder::WorkerBuilder;
-use bellwork_jobs::backoff::{Backoff, CAP};
 use bellwork_jobs::context::{Platform, Publisher};
 use bellwork_jobs::mailer::Mailer;
 use bellwork_jobs::marker::Marker;
 use bellwork_jobs::queues::{self, Queue};
 use bellwork_jobs::submit::Submitter;
-use bellwork_queue::{Delivery, Engine, Handler, Verdict, WorkerProcess};
+use bellwork_queue::{Delivery, Engine, Handler, RetryPolicy, Verdict, WorkerProcess};
 use bellwork_shared::catalogue::Catalogue;
 use bellwork_shared::config::Config;
 use bellwork_shared::config::worker::QueueSelection;
 use bellwork_shared::{database, redis};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio_util::task::AbortOnDropHandle;
 use tracing::{error, info, warn};
 
 use crate::executor::Executor;
@@ -73,7 +73,7 @@ pub async fn run(config: &Config, stage: watch::Receiver<Stage>) -> anyhow::Resu
     let executor = Executor {
         platform,
         submitter,
-        backoff: Backoff { base: config.worker.retry_base, cap: CAP },
+        retry: RetryPolicy::exponential(config.worker.retry_base),
         worker: process.id().as_str().into(),
     };
     let mut tasks = beside(config, &engine, &names, &executor, connection);
@@ -181,9 +181,10 @@ async fn give_back(process: &WorkerProcess) {
     }
 }
 
-/// Runs a delivery on a task of its own, on any thread.
+/// Runs a delivery on a task of its own, on any thread, which ends with this future.
 async fn handle(executor: Executor, delivery: Delivery) -> Verdict {
-    match tokio::spawn(async move { executor.execute(&delivery).await }).await {
+    let run = tokio::spawn(async move { executor.execute(&delivery).await });
+    match AbortOnDropHandle::new(run).await {
         Ok(verdict) => verdict,
         Err(error) => {
             error!(%error, "a mistake of ours ended a run");

@@ -38,9 +38,9 @@ pub(super) async fn retry(app: web::Data<App>, id: Id<JobId>) -> Result<HttpResp
     Ok(HttpResponse::Ok().json(view(&app, row).await))
 }
 
-/// `POST /api/admin/jobs/{id}/cancel`: a running job is disowned: what it does outside goes on, nothing of it is recorded.
+/// `POST /api/admin/jobs/{id}/cancel`: a running job is told to end, and nothing of it is recorded.
 pub(super) async fn cancel(app: web::Data<App>, id: Id<JobId>) -> Result<HttpResponse, ApiError> {
-    steering::cancel(&app.database, &app.inspector, id.0, WhenRunning::Disown).await?;
+    steering::cancel(&app.database, &app.inspector, id.0, WhenRunning::End).await?;
     let row = ledger::find(&mut *app.database.acquire().await?, id.0).await?.ok_or(ApiError::NotFound)?;
     Ok(HttpResponse::Ok().json(view(&app, row).await))
 }

@@ -2,7 +2,7 @@
 
 use actix_web::{HttpResponse, web};
 use bellwork_jobs::steering::{self, WhenRunning};
-use bellwork_queue::Priority;
+use bellwork_queue::{Place, Priority};
 use bellwork_shared::ids::JobId;
 use bellwork_shared::ledger::{self, JobRow, JobState};
 use bellwork_shared::users::Role;
@@ -26,7 +26,7 @@ pub(super) struct JobView {
     /// The number of the run that is under way or was the last; 0 before the first.
     attempt: i16,
     max_attempts: i16,
-    /// Reported on the live stream only.
+    /// In hundredths, while it runs and says so, and at the end; more often on the live stream.
     progress: Option<u8>,
     run_at: DateTime<Utc>,
     created_at: DateTime<Utc>,
@@ -58,7 +58,10 @@ fn visible(row: Option<JobRow>, caller: &SignedIn) -> Result<JobRow, ApiError> {
 
 /// The job with what Redis knows of it.
 pub(super) async fn view(app: &App, row: JobRow) -> JobView {
-    let state = if steering::is_running(&app.inspector, &row).await { JobState::Running } else { row.state };
+    let queued = steering::look(&app.inspector, &row).await;
+    let running = queued.as_ref().filter(|job| job.place == Place::Leased);
+    let state = if running.is_some() { JobState::Running } else { row.state };
+    let reported = running.and_then(steering::progress).map(|progress| progress.percent);
     let in_a_run = matches!(state, JobState::Running | JobState::Done);
     JobView {
         id: row.id,
@@ -68,7 +71,7 @@ pub(super) async fn view(app: &App, row: JobRow) -> JobView {
         state,
         attempt: row.attempts.saturating_add(i16::from(in_a_run)),
         max_attempts: row.max_attempts,
-        progress: (state == JobState::Done).then_some(100),
+        progress: reported.or((state == JobState::Done).then_some(100)),
         run_at: row.run_at,
         created_at: row.created_at,
         finished_at: row.finished_at,

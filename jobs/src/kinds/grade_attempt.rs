@@ -227,7 +227,7 @@ mod tests {
         let scene = scene(&database, Marker::Rubric).await;
         let performed = scene.stage.perform(&GradeAttempt { attempt_id: AttemptId::new() }).await.unwrap();
         assert!(performed.aftermath.children.is_empty() && performed.aftermath.result.is_none());
-        let context = Context { platform: &scene.stage.platform, job: JobId::new(), submitter: None };
+        let context = Context { platform: &scene.stage.platform, job: JobId::new(), submitter: None, reporter: None };
         let graded = scene.job().run(context).await.unwrap();
         sqlx::query("delete from users").execute(&database).await.unwrap();
         let mut recording = Recording::new(&database, JobId::new(), None, None);

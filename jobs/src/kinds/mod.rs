@@ -19,6 +19,18 @@ pub static ALL: &[Kind] = &[
     Kind::of::<update_leaderboard::UpdateLeaderboard>(),
 ];
 
+/// What a worker must be able to read to run a job.
+#[must_use]
+pub fn reading(kind: &str, version: u16) -> String {
+    format!("{kind} {version}")
+}
+
+/// All that this version of the program can read.
+#[must_use]
+pub fn readable() -> Vec<String> {
+    ALL.iter().flat_map(|kind| (1..=kind.version).map(|version| reading(kind.name, version))).collect()
+}
+
 /// The kind with that stored name.
 #[must_use]
 pub fn find(name: &str) -> Option<&'static Kind> {

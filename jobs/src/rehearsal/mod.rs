@@ -96,7 +96,7 @@ impl Stage {
         submitter: Option<UserId>,
         job: &J,
     ) -> Result<Performed, Failure> {
-        let output = job.run(Context { platform: &self.platform, job: id, submitter }).await?;
+        let output = job.run(Context { platform: &self.platform, job: id, submitter, reporter: None }).await?;
         let mut recording = Recording::new(&self.platform.database, id, submitter, None);
         job.record(output, &mut recording).await?;
         recording.transaction().await?;

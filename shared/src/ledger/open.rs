@@ -20,6 +20,8 @@ pub struct OpenJob {
     pub queue: String,
     /// See [`super::NewJob::priority`].
     pub priority: i16,
+    /// Whose turn it takes within a priority.
+    pub group: Option<String>,
     /// Its payload.
     pub payload: Value,
     /// When it may run.
@@ -56,8 +58,8 @@ pub async fn reopen(conn: &mut PgConnection, id: JobId) -> sqlx::Result<Option<O
         ), outboxed as (
             insert into job_outbox (job_id) select id from reopened on conflict do nothing
         )
-        select id as "id: JobId", kind, version, queue, priority, payload, run_at, trace_parent,
-               submitter as "submitter: UserId"
+        select id as "id: JobId", kind, version, queue, priority, group_key as "group", payload, run_at,
+               trace_parent, submitter as "submitter: UserId"
         from reopened
         "#,
         id as JobId,
@@ -86,8 +88,8 @@ pub async fn take_unpushed(
             )
             returning job_id
         )
-        select id as "id: JobId", kind, version, queue, priority, payload, run_at, trace_parent,
-               submitter as "submitter: UserId"
+        select id as "id: JobId", kind, version, queue, priority, group_key as "group", payload, run_at,
+               trace_parent, submitter as "submitter: UserId"
         from share join jobs on jobs.id = share.job_id where finished_at is null
         "#,
         made_before,
@@ -105,8 +107,8 @@ pub async fn unfinished(conn: &mut PgConnection, after: Option<JobId>, limit: i6
     sqlx::query_as!(
         OpenJob,
         r#"
-        select id as "id: JobId", kind, version, queue, priority, payload, run_at, trace_parent,
-               submitter as "submitter: UserId"
+        select id as "id: JobId", kind, version, queue, priority, group_key as "group", payload, run_at,
+               trace_parent, submitter as "submitter: UserId"
         from jobs where finished_at is null and id > $1 order by id limit $2
         "#,
         after.map_or(Uuid::nil(), |id| id.0),
@@ -124,8 +126,8 @@ pub async fn unfinished_children(conn: &mut PgConnection, id: JobId) -> sqlx::Re
     sqlx::query_as!(
         OpenJob,
         r#"
-        select id as "id: JobId", kind, version, queue, priority, payload, run_at, trace_parent,
-               submitter as "submitter: UserId"
+        select id as "id: JobId", kind, version, queue, priority, group_key as "group", payload, run_at,
+               trace_parent, submitter as "submitter: UserId"
         from jobs where finished_at is null and id = any((select children from jobs where id = $1)::uuid[])
         "#,
         id as JobId,

@@ -9,7 +9,7 @@ use super::refused;
 use crate::screen::{Screen, Tone};
 use crate::stores;
 
-/// Let a job not run. If it runs already, what it does to the outside world goes on, but nothing of it is recorded.
+/// Let a job not run. If it runs already, it is told to end, and nothing of it is recorded.
 #[derive(Debug, Args)]
 pub(crate) struct Cancel {
     /// The job's id.
@@ -19,9 +19,9 @@ pub(crate) struct Cancel {
 impl Cancel {
     pub(crate) async fn run(self, screen: &mut Screen) -> anyhow::Result<()> {
         let (database, inspector) = (stores::database()?, stores::engine()?.inspector());
-        let row = steering::cancel(&database, &inspector, self.id, WhenRunning::Disown).await.map_err(refused)?;
+        let row = steering::cancel(&database, &inspector, self.id, WhenRunning::End).await.map_err(refused)?;
         let effect = if steering::is_running(&inspector, &row).await {
-            "A process runs it: that ends by itself, and nothing of it is recorded."
+            "A process runs it and was told to end it; nothing of it is recorded."
         } else {
             "It will not run."
         };

@@ -1,17 +1,18 @@
 //! `bellwork jobs show`: all about one job.
 
 use anyhow::Context;
-use bellwork_queue::Place;
+use bellwork_jobs::steering;
+use bellwork_queue::{Inspector, JobView, Place};
 use bellwork_shared::failures::{self, FailedAttempt};
 use bellwork_shared::ids::JobId;
-use bellwork_shared::ledger::{self, JobRow};
+use bellwork_shared::ledger::{self, JobRow, JobState};
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-use super::{as_json, locate, not_found, priority_name, state_tone};
+use super::{as_json, not_found, priority_name, state_tone};
 use crate::screen::{Screen, Tone, cell, number, table};
 use crate::stores;
 
@@ -40,15 +41,17 @@ impl Show {
         let particulars = particulars(&mut conn, self.id).await.context("the ledger cannot be read")?;
         let failures = failures::list(&mut conn, self.id).await.context("the ledger cannot be read")?;
         drop(conn);
-        let place = locate(&mut row, &stores::engine()?.inspector()).await;
+        let queued = explain(&mut row, &stores::engine()?.inspector()).await;
         let mut answer = as_json(&row);
         if let (Value::Object(answer), Value::Object(more)) = (&mut answer, json!(particulars)) {
             answer.extend(more);
             answer.insert("failures".to_owned(), json!(failures));
-            answer.insert("place".to_owned(), json!(place.as_ref().ok().map(|place| name(*place))));
+            answer.insert("place".to_owned(), json!(queued.as_ref().ok().map(|job| name(place(job.as_ref())))));
+            answer.insert("waits_for".to_owned(), json!(queued.as_ref().ok().map(|job| reasons(job.as_ref()))));
         }
         screen.json(&answer)?;
-        let place = place.map_or_else(|error| format!("Redis cannot be asked ({error})"), |place| words(place, &row));
+        let place =
+            queued.map_or_else(|error| format!("Redis cannot be asked ({error})"), |job| words(job.as_ref(), &row));
         show_job(&row, &particulars, &place, screen)?;
         show_failures(&failures, screen)
     }
@@ -67,10 +70,34 @@ async fn particulars(conn: &mut PgConnection, id: JobId) -> sqlx::Result<Particu
     .await
 }
 
+/// What Redis knows of an unfinished job. The row's state becomes running if a process has it.
+async fn explain(row: &mut JobRow, inspector: &Inspector) -> Result<Option<JobView>, bellwork_queue::Error> {
+    if row.finished_at.is_some() {
+        return Ok(None);
+    }
+    let job = inspector.explain(&row.queue, row.id.0).await?;
+    if place(job.as_ref()) == Place::Leased {
+        row.state = JobState::Running;
+    }
+    Ok(job)
+}
+
+fn place(job: Option<&JobView>) -> Place {
+    job.map_or(Place::Absent, |job| job.place)
+}
+
+/// Why it does not run now.
+fn reasons(job: Option<&JobView>) -> Vec<String> {
+    job.map_or_else(Vec::new, |job| job.waits_for.iter().map(ToString::to_string).collect())
+}
+
 /// Where Redis has it, for programs.
 fn name(place: Place) -> &'static str {
     match place {
         Place::Absent => "absent",
+        Place::Suspect => "suspect",
+        Place::AwaitsNewer => "awaits_newer",
+        Place::AwaitsBatch => "awaits_batch",
         Place::Scheduled => "scheduled",
         Place::Ready => "ready",
         Place::Leased => "leased",
@@ -78,17 +105,19 @@ fn name(place: Place) -> &'static str {
     }
 }
 
-/// Where Redis has it, for people.
-fn words(place: Place, row: &JobRow) -> String {
-    match place {
-        _ if row.finished_at.is_some() => "has ended; Redis keeps nothing of it",
-        Place::Absent => "not in Redis; the relay pushes it, or `bellwork queues rebuild`",
-        Place::Scheduled => "waits for its time",
-        Place::Ready => "waits for a process",
-        Place::Leased => "a process runs it",
-        Place::Dead => "in the dead letters of the engine, on its way to the ledger",
+/// Where Redis has it and why it waits, for people.
+fn words(job: Option<&JobView>, row: &JobRow) -> String {
+    match (place(job), job) {
+        _ if row.finished_at.is_some() => "has ended; Redis keeps nothing of it".to_owned(),
+        (Place::Leased, Some(job)) => {
+            let process = job.process.as_deref().unwrap_or("unknown");
+            let progress = steering::progress(job).map(|said| format!(", {} %: {}", said.percent, said.message));
+            format!("process {process} runs it{}", progress.unwrap_or_default())
+        }
+        (Place::Dead, _) => "in the dead letters of the engine, on its way to the ledger".to_owned(),
+        (_, Some(job)) => format!("waits: {}", reasons(Some(job)).join("; ")),
+        (_, None) => "not in Redis; the relay pushes it, or `bellwork queues rebuild`".to_owned(),
     }
-    .to_owned()
 }
 
 fn show_job(row: &JobRow, more: &Particulars, place: &str, screen: &mut Screen) -> anyhow::Result<()> {
