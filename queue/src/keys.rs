@@ -46,7 +46,7 @@ pub(crate) struct Keys {
     pub(crate) unique: Arc<str>,
     /// Sorted set: unique key by the time in ms until which it is held.
     pub(crate) unique_until: Arc<str>,
-    /// Hash: batch → its members that have not ended.
+    /// Hash: batch → its members that have not ended; id of its callback → batch.
     pub(crate) batches: Arc<str>,
     /// Hash: batch → priority, id and group of the job that runs after it.
     pub(crate) callbacks: Arc<str>,

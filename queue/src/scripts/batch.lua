@@ -12,6 +12,7 @@ if ARGV[2] == 'open' then
     return 0
   end
   redis.call('HSET', CALLBACKS, batch, ARGV[4] .. ARGV[3] .. ARGV[5])
+  redis.call('HSET', BATCHES, ARGV[3], batch)
   return 1
 end
 if tonumber(redis.call('HGET', BATCHES, batch) or 0) < OPEN / 2 then return 0 end

@@ -18,17 +18,6 @@ local lease = redis.call('HGET', LEASES, id) or ''
 local evidence = redis.call('HGET', DEAD, id) or ''
 local needs = string.match(redis.call('HGET', NEWER, id) or '', '^[^%z]*')
 
-local function is_callback()
-  local cursor = '0'
-  if redis.call('EXISTS', CALLBACKS) == 0 then return false end
-  -- A batch has one callback, and few batches are open at a time.
-  local page = redis.call('HSCAN', CALLBACKS, cursor, 'COUNT', 1000)
-  for i = 2, #page[2], 2 do
-    if string.sub(page[2][i], 2, 17) == id then return true end
-  end
-  return false
-end
-
 local function position()
   for priority = 0, 3 do
     if group == '' then
@@ -49,7 +38,7 @@ if lease ~= '' then place = 'leased'
 elseif evidence ~= '' then place = 'dead'
 elseif due ~= '' then place = 'scheduled'
 elseif needs ~= '' then place = 'newer'
-elseif is_callback() then place = 'batch'
+elseif redis.call('HEXISTS', BATCHES, id) == 1 then place = 'batch'
 else
   for _, member in ipairs(members) do
     if redis.call('LPOS', SUSPECTS, member) then place = 'suspect' end

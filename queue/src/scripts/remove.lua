@@ -16,13 +16,18 @@ for priority = 0, 3 do members[priority + 1] = priority .. id .. group end
 local found = redis.call('ZREM', SCHEDULED, unpack(members)) == 1
 local buried = redis.call('HDEL', DEAD, id) == 1
 found = redis.call('HDEL', NEWER, id) == 1 or found
+local waits_for = redis.call('HGET', BATCHES, id)
+if waits_for then
+  redis.call('HDEL', BATCHES, id)
+  found = redis.call('HDEL', CALLBACKS, waits_for) == 1
+end
 if redis.call('EXISTS', SUSPECTS) == 1 then
   -- There are few: only jobs that processes have died of.
   for _, member in ipairs(members) do found = redis.call('LREM', SUSPECTS, 1, member) == 1 or found end
 end
 if not found and not buried then
-  -- Its entry stands in a line, or it waits for its batch. To search a line would take longer the more jobs wait: the
-  -- entry becomes stale, and the claim that meets it passes it over.
+  -- Its entry stands in a line. To search that would take longer the more jobs wait: the entry becomes stale, and the
+  -- claim that meets it passes it over.
   redis.call('HINCRBY', STALE, id, 1)
   redis.call('HINCRBY', STATE, 'stale', 1)
 end

@@ -215,3 +215,19 @@ async fn an_empty_batch_ends_at_once() {
     let error = trial.engine.producer().push_batch(QUEUE, Uuid::now_v7(), Vec::new(), bad).await.unwrap_err();
     assert!(matches!(error, Error::Invalid { field: "group", .. }), "{error}");
 }
+
+#[tokio::test]
+async fn the_id_of_a_removed_callback_is_free_at_once() {
+    let trial = Trial::new().await;
+    let (producer, inspector) = (trial.engine.producer(), trial.engine.inspector());
+    let (batch, callback) = (Uuid::now_v7(), NewJob::new(Uuid::now_v7(), "callback"));
+    producer.open_batch(QUEUE, batch, callback.clone()).await.unwrap();
+    assert_eq!(inspector.remove(QUEUE, callback.id).await.unwrap(), Removal::Removed);
+    assert_eq!(inspector.counts(QUEUE).await.unwrap().awaits_batch, 0);
+    assert_eq!(trial.push(vec![callback.clone()]).await, 1);
+    let (working, mut done) = trial.collect(5).await;
+    assert_eq!(take(&mut done, 1).await, [callback.id], "it does not wait for the batch any more");
+    assert_eq!(producer.close_batch(QUEUE, batch).await.unwrap(), Batch::Changed);
+    working.drain().await;
+    assert_eq!(trial.keys().await, ["leases", "state"]);
+}

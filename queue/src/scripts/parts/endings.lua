@@ -51,7 +51,9 @@ local function leave_batch(batch)
   redis.call('HDEL', BATCHES, batch)
   redis.call('HDEL', CALLBACKS, batch)
   if callback then
-    add_last(string.sub(callback, 1, 1) .. string.sub(callback, 18), { string.sub(callback, 2, 17) })
+    local id = string.sub(callback, 2, 17)
+    redis.call('HDEL', BATCHES, id)
+    add_last(string.sub(callback, 1, 1) .. string.sub(callback, 18), { id })
     redis.call('PUBLISH', WAKE, 1)
   end
 end
