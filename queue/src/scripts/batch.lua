@@ -6,13 +6,10 @@
 local OPEN = 2 ^ 40
 local batch = ARGV[1]
 if ARGV[2] == 'open' then
-  if redis.call('HSETNX', BATCHES, batch, string.format('%d', OPEN)) == 0 then return 0 end
-  if redis.call('HSETNX', JOBS, ARGV[3], ARGV[6]) == 0 then
-    redis.call('HDEL', BATCHES, batch)
-    return 0
-  end
+  if redis.call('HEXISTS', BATCHES, batch) == 1 or redis.call('HEXISTS', JOBS, ARGV[3]) == 1 then return 0 end
+  redis.call('HSET', JOBS, ARGV[3], enter_batch(ARGV[6]))
   redis.call('HSET', CALLBACKS, batch, ARGV[4] .. ARGV[3] .. ARGV[5])
-  redis.call('HSET', BATCHES, ARGV[3], batch)
+  redis.call('HSET', BATCHES, batch, string.format('%d', OPEN), ARGV[3], batch)
   return 1
 end
 if tonumber(redis.call('HGET', BATCHES, batch) or 0) < OPEN / 2 then return 0 end

@@ -231,3 +231,39 @@ async fn the_id_of_a_removed_callback_is_free_at_once() {
     working.drain().await;
     assert_eq!(trial.keys().await, ["leases", "state"]);
 }
+
+/// It is not known what a batch means to a job that was pushed before it.
+#[tokio::test]
+async fn a_job_pushed_before_its_batch_was_opened_is_no_member() {
+    let trial = Trial::new().await;
+    let (producer, inspector) = (trial.engine.producer(), trial.engine.inspector());
+    let (batch, callback) = (Uuid::now_v7(), NewJob::new(Uuid::now_v7(), "callback"));
+    let member = |due| NewJob { batch: Some(batch), due, ..job(Priority::Normal) };
+    let (early, waits) = (member(None), member(due_in(Duration::from_secs(600))));
+    trial.push(vec![early.clone()]).await;
+    producer.push_batch(QUEUE, batch, vec![waits.clone()], callback.clone()).await.unwrap();
+    let (working, mut done) = trial.collect(5).await;
+    assert_eq!(take(&mut done, 1).await, [early.id]);
+    until(|| async { inspector.counts(QUEUE).await.unwrap().running == 0 }).await;
+    assert_eq!(inspector.locate(QUEUE, callback.id).await.unwrap(), Place::AwaitsBatch);
+    inspector.remove(QUEUE, waits.id).await.unwrap();
+    assert_eq!(take(&mut done, 1).await, [callback.id]);
+    working.drain().await;
+}
+
+#[tokio::test]
+async fn a_batch_within_a_batch_ends_before_it() {
+    let trial = Trial::new().await;
+    let producer = trial.engine.producer();
+    let (outer, inner) = (Uuid::now_v7(), Uuid::now_v7());
+    let (last, next) = (NewJob::new(Uuid::now_v7(), "last"), NewJob::new(Uuid::now_v7(), "next"));
+    let member = NewJob::new(Uuid::now_v7(), "member");
+    producer.open_batch(QUEUE, outer, last.clone()).await.unwrap();
+    let within = NewJob { batch: Some(outer), ..next.clone() };
+    producer.push_batch(QUEUE, inner, vec![member.clone()], within).await.unwrap();
+    producer.close_batch(QUEUE, outer).await.unwrap();
+    let (working, mut done) = trial.collect(1).await;
+    assert_eq!(take(&mut done, 3).await, [member.id, next.id, last.id]);
+    working.drain().await;
+    assert_eq!(trial.keys().await, ["leases", "state"]);
+}

@@ -16,3 +16,17 @@ local function read_options(options)
   local deadline, group, unique, batch = string.match(options, '^.(%d*)%z([^%z]*)%z([^%z]*)%z(.*)$')
   return group, unique, batch, tonumber(deadline)
 end
+
+-- Counts a new job to its batch. Returns the job; without its batch if that is not known, since it must not count itself off
+-- one that is opened later.
+local function enter_batch(job)
+  local options = options_of(job)
+  local _, _, batch = read_options(options)
+  if batch == '' then return job end
+  if redis.call('HEXISTS', BATCHES, batch) == 1 then
+    redis.call('HINCRBY', BATCHES, batch, 1)
+    return job
+  end
+  local kept = string.sub(options, 1, -1 - #batch)
+  return struct.pack('>I2', #kept) .. kept .. string.sub(job, 3 + #options)
+end
