@@ -6,10 +6,11 @@ for i = 1, #ARGV, 2 do
   ids[#ids + 1] = ARGV[i]
 end
 local held = redis.call('HMGET', LEASES, unpack(ids))
-local ended, results = {}, {}
+local ended, results, shown = {}, {}, {}
 for i, id in ipairs(ids) do
   local lease = held[i]
-  if lease == ARGV[2 * i] then
+  if lease == ARGV[2 * i] and not shown[lease] then
+    shown[lease] = true
     ended[#ended + 1] = id
     results[i] = '1'
     local options = options_of_lease(lease)
