@@ -4,7 +4,7 @@
 --       the first, r replace its payload, p push it back), how long the key is held (ms, empty = until done), batch
 -- Returns a string with one character for each job: 1 stored, 0 the id was there already, 2 kept out by its unique key,
 --         3 merged into the job that holds the key.
-local results, stored = {}, 0
+local results, moved = {}, 0
 
 -- The id of the job that holds a unique key, if it is another's and still held.
 local function holder_of(key)
@@ -24,30 +24,46 @@ local function hold(key, id, period)
   end
 end
 
--- Gives a waiting job the payload of the new one, and with `p` its due time. False if it does not wait.
-local function merge(other, mode, due, job)
+-- Takes a waiting job from where it waits. Returns its place in the schedule; nil if it was not there.
+local function put_aside(id, group)
+  if redis.call('HDEL', NEWER, id) == 1 then return nil end
+  for priority = 0, 3 do
+    local member = priority .. id .. group
+    if redis.call('ZSCORE', SCHEDULED, member) then return member end
+    if redis.call('LREM', SUSPECTS, 1, member) == 1 then return nil end
+  end
+  redis.call('HINCRBY', STALE, id, 1)
+  redis.call('HINCRBY', STATE, 'stale', 1)
+end
+
+-- Gives a waiting job the payload of the new one, and with `p` its due time; what waited for a newer worker may be readable
+-- now. False if it does not wait, or has come back without the key.
+local function merge(other, key, mode, due, job)
   local held = redis.call('HGET', JOBS, other)
   if not held or redis.call('HEXISTS', LEASES, other) == 1 or redis.call('HEXISTS', DEAD, other) == 1 then return false end
   local options = options_of(held)
-  if not options then return false end
+  local group, unique = read_options(options)
+  if unique ~= key then return false end
   local payload = string.sub(job, 3 + #(options_of(job) or ''))
   redis.call('HSET', JOBS, other, string.sub(held, 1, 2) .. options .. payload)
+  moved = moved + 1
   if mode == 'p' then
-    local member = string.sub(options, 1, 1) .. other .. read_options(options)
-    if redis.call('ZADD', SCHEDULED, 'XX', 'CH', due, member) == 0 and not redis.call('ZSCORE', SCHEDULED, member) then
-      redis.call('HINCRBY', STALE, other, 1)
-      redis.call('HINCRBY', STATE, 'stale', 1)
-      redis.call('ZADD', SCHEDULED, due, member)
+    redis.call('ZADD', SCHEDULED, due, put_aside(other, group) or string.sub(options, 1, 1) .. other .. group)
+  else
+    local newer = redis.call('HGET', NEWER, other)
+    if newer then
+      redis.call('HDEL', NEWER, other)
+      line_up(string.match(newer, '^[^%z]*%z(.*)$'), other)
     end
   end
   return true
 end
 
 -- What becomes of a push whose unique key another job holds; nil if it is stored all the same.
-local function meet(other, id, mode, period, due, job)
+local function meet(other, id, key, mode, period, due, job)
   if not other or other == id then return nil end
   if mode == 'k' then return '2' end
-  if merge(other, mode, due, job) then return '3' end
+  if merge(other, key, mode, due, job) then return '3' end
   -- A running job cannot take what came after it began; one that is done holds its key for a time.
   if redis.call('HEXISTS', LEASES, other) == 1 then return nil end
   return period ~= '' and '2' or nil
@@ -56,7 +72,7 @@ end
 local function store(id, head, due, job, group)
   if redis.call('HEXISTS', JOBS, id) == 1 then return '0' end
   redis.call('HSET', JOBS, id, enter_batch(job))
-  stored = stored + 1
+  moved = moved + 1
   if string.sub(head, 2, 2) == '1' then redis.call('HSET', MARKS, id, '0:0:1') end
   local priority = string.sub(head, 1, 1)
   if due > now then
@@ -78,14 +94,14 @@ while i <= #ARGV do
   end
   local met
   if unique ~= '' and redis.call('HEXISTS', JOBS, id) == 0 then
-    met = meet(holder_of(unique), id, mode, period, due, job)
+    met = meet(holder_of(unique), id, unique, mode, period, due, job)
     if not met then hold(unique, id, period) end
   end
   results[#results + 1] = met or store(id, head, due, job, group)
 end
 
 store_lines(add_last)
-if stored > 0 then
-  redis.call('PUBLISH', WAKE, stored)
+if moved > 0 then
+  redis.call('PUBLISH', WAKE, moved)
 end
 return table.concat(results)

@@ -267,3 +267,49 @@ async fn a_batch_within_a_batch_ends_before_it() {
     working.drain().await;
     assert_eq!(trial.keys().await, ["leases", "state"]);
 }
+
+/// What would stay of it as an entry of a line would swallow the next push of its id.
+#[tokio::test]
+async fn a_suspect_that_was_pushed_back_and_removed_can_be_pushed_again() {
+    let trial = Trial::new().await;
+    let inspector = trial.engine.inspector();
+    let back =
+        |id| NewJob { id, due: due_in(Duration::from_secs(600)), ..keyed("", Hold::UntilDone, Conflict::PushBack) };
+    let suspect = NewJob { due: None, ..back(Uuid::now_v7()) };
+    push(&trial, suspect.clone()).await;
+    let mut member = b"2".to_vec();
+    member.extend(suspect.id.as_bytes());
+    let mut redis = trial.redis.clone();
+    let _: () = redis::cmd("DEL").arg(trial.key("ready:normal")).query_async(&mut redis).await.unwrap();
+    let _: () = redis::cmd("RPUSH").arg(trial.key("suspects")).arg(member).query_async(&mut redis).await.unwrap();
+    assert_eq!(push(&trial, back(Uuid::now_v7())).await, Pushed::Merged);
+    assert_eq!(inspector.locate(QUEUE, suspect.id).await.unwrap(), Place::Scheduled);
+    assert_eq!(inspector.counts(QUEUE).await.unwrap().suspects, 0);
+    assert_eq!(inspector.remove(QUEUE, suspect.id).await.unwrap(), Removal::Removed);
+    assert_eq!(push(&trial, suspect.clone()).await, Pushed::Stored);
+    let (working, mut done) = trial.collect(1).await;
+    assert_eq!(take(&mut done, 1).await, [suspect.id]);
+    working.drain().await;
+    assert_eq!(trial.keys().await, ["leases", "state"]);
+}
+
+#[tokio::test]
+async fn a_job_that_no_worker_could_read_waits_no_longer_with_another_payload() {
+    let trial = Trial::new().await;
+    let inspector = trial.engine.inspector();
+    let working = trial.work(1, |delivery| {
+        let unreadable = delivery.payload.starts_with(b"new");
+        std::future::ready(if unreadable { Verdict::Unreadable("2".into()) } else { Verdict::Complete })
+    });
+    let working = working.await;
+    for (conflict, due) in [(Conflict::Replace, None), (Conflict::PushBack, due_in(Duration::from_millis(20)))] {
+        push(&trial, keyed("new", Hold::UntilDone, conflict)).await;
+        until(|| async { inspector.counts(QUEUE).await.unwrap().awaits_newer == 1 }).await;
+        let old = NewJob { due, ..keyed("old", Hold::UntilDone, conflict) };
+        assert_eq!(push(&trial, old).await, Pushed::Merged);
+        assert_eq!(inspector.counts(QUEUE).await.unwrap().awaits_newer, 0);
+        until(|| async { !trial.keys().await.contains(&"jobs".to_owned()) }).await;
+    }
+    working.drain().await;
+    assert_eq!(trial.keys().await, ["leases", "state"]);
+}
