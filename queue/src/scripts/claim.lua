@@ -64,7 +64,7 @@ common = { weight = 1, most = tonumber(group_concurrency or nil), rate = rate_of
 own_policies = differ
 -- A job that several processes died of runs beside others, but never beside another of its kind.
 local suspect = ARGV[4] == '1' and redis.call('LPOP', SUSPECTS)
-if suspect then took(string.sub(suspect, 1, 1), string.sub(suspect, 2, 17)) end
+if suspect then took(string.sub(suspect, 1, 1), '', string.sub(suspect, 2, 17)) end
 
 local function waiting(priorities)
   local found = {}
@@ -133,7 +133,7 @@ local function is_stale(id)
   return true
 end
 
-local function expire(id, deadline, unique, group, in_batch)
+local function expire(id, deadline, unique, in_batch)
   redis.call('HSET', DEAD, id, cjson.encode({ reason = 'expired', deadline = deadline, at = now }))
   let_go(id, unique, in_batch)
 end
@@ -146,25 +146,28 @@ local function lease(i, id, options)
   out[1][n], out[2][n], out[3][n], out[4][n] = id, held, marked and marked[i] or '', jobs[i]
 end
 
+-- Returns the group of the job if it is leased.
+local function use(i, id)
+  if is_stale(id) or not jobs[i] then return nil end
+  local options = options_of(jobs[i])
+  local group, unique, in_batch, deadline = read_options(options)
+  if deadline and deadline <= now then return expire(id, deadline, unique, in_batch) end
+  lease(i, id, options)
+  if group ~= '' then running[group] = (running[group] or 0) + 1 end
+  return group
+end
+
+local in_vain = {}
 for i, id in ipairs(ids) do
-  if not is_stale(id) and jobs[i] then
-    local options = options_of(jobs[i])
-    local group, unique, in_batch, deadline = read_options(options)
-    if deadline and deadline <= now then
-      expire(id, deadline, unique, group, in_batch)
-    else
-      lease(i, id, options)
-      if group ~= '' then running[group] = (running[group] or 0) + 1 end
-    end
-  end
+  if use(i, id) ~= groups[i] then in_vain[groups[i]] = true end
 end
 
 local function count_running()
-  local groups = {}
-  for group in pairs(running) do groups[#groups + 1] = group end
-  if #groups == 0 then return end
-  local counts, held = {}, redis.call('HMGET', RUNNING, unpack(groups))
-  for i, group in ipairs(groups) do
+  local names = {}
+  for group in pairs(running) do names[#names + 1] = group end
+  if #names == 0 then return end
+  local counts, held = {}, redis.call('HMGET', RUNNING, unpack(names))
+  for i, group in ipairs(names) do
     counts[#counts + 1], counts[#counts + 2] = group, tonumber(held[i] or 0) + running[group]
   end
   redis.call('HSET', RUNNING, unpack(counts))
@@ -175,4 +178,13 @@ if #leased > 0 then
   count_running()
   if rate then charge(rate, '', arrival, #leased / 2) end
 end
+
+-- A group whose places were taken by what does not run may have been parked, and no lease of it may end to let it on.
+local function give_places_back()
+  local names = {}
+  for group in pairs(in_vain) do names[#names + 1] = group end
+  if unpark(names) then again = now end
+end
+
+if next(in_vain) then give_places_back() end
 return answer()

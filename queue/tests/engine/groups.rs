@@ -307,3 +307,20 @@ async fn very_many_groups_at_their_limit_do_not_stop_one_that_may_run() {
     working.drain().await;
     assert_eq!(trial.engine.inspector().counts(QUEUE).await.unwrap().ready_total(), 10_000);
 }
+
+/// The entry of a removed job, or of one past its deadline, takes the only place of its group, and nothing of it ever runs.
+#[tokio::test]
+async fn what_does_not_run_takes_no_place_of_its_group() {
+    let trial = Trial::new().await;
+    let inspector = trial.engine.inspector();
+    inspector.limit(QUEUE, &Limits { group_concurrency: Some(1), ..Limits::default() }).await.unwrap();
+    let mut all = of("one", 3);
+    all[1].deadline = Some(1);
+    trial.push(all.clone()).await;
+    inspector.remove(QUEUE, all[0].id).await.unwrap();
+    let began = Instant::now();
+    let (working, mut done) = trial.collect(5).await;
+    assert_eq!(take(&mut done, 1).await, [all[2].id]);
+    assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
+    working.drain().await;
+}

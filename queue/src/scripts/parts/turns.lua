@@ -4,7 +4,9 @@
 
 -- So many lanes are looked at in one call at the most, and so many at a time.
 local VISITS, HEADS = 400, 100
-local visits, ids, priorities, taken_of = 0, {}, {}, {}
+local visits, taken_of = 0, {}
+-- What was taken out of lines: ids, the priority and the group of the line of each.
+local ids, priorities, groups = {}, {}, {}
 -- When something that may not run now may run, in ms.
 local again = math.huge
 
@@ -22,14 +24,14 @@ local function policy(own)
   }
 end
 
-local function took(priority, id)
-  ids[#ids + 1] = id
-  priorities[#priorities + 1] = priority
+local function took(priority, group, id)
+  local n = #ids + 1
+  ids[n], priorities[n], groups[n] = id, priority, group
 end
 
 local function take_from_list(priority, n)
   local popped = redis.call('LPOP', READY[priority], n) or {}
-  for _, id in ipairs(popped) do took(priority, id) end
+  for _, id in ipairs(popped) do took(priority, '', id) end
   return #popped
 end
 
@@ -58,7 +60,7 @@ local function take_from_lane(priority, head, n, changes)
     return 0
   end
   local taken, rest = take_from(place, head.lane, may)
-  for at = 1, #taken, 16 do took(priority, string.sub(taken, at, at + 15)) end
+  for at = 1, #taken, 16 do took(priority, group, string.sub(taken, at, at + 15)) end
   if rest then
     changes.lanes[#changes.lanes + 1], changes.lanes[#changes.lanes + 2] = place, rest
   else
