@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tracing::{debug, warn};
 use uuid::Uuid;
 
-use crate::delivery::{Delivery, InHand, Lease, Marks, Verdict};
+use crate::delivery::{DEATHS_OF_A_SUSPECT, Delivery, InHand, Lease, Marks, Verdict};
 use crate::error::Error;
 use crate::job::read_stored;
 use crate::process::ProcessId;
@@ -185,7 +185,7 @@ impl Claimer {
     async fn claim(&self, wanted: usize) -> Result<Claimed, Error> {
         let mut claim = scripts::CLAIM.on(&self.source.keys);
         let suspect = u8::from(!self.in_hand.has_suspect());
-        claim.arg(self.process.as_str()).arg(wanted).arg(PROMOTIONS).arg(suspect);
+        claim.arg(self.process.as_str()).arg(wanted).arg(PROMOTIONS).arg(suspect).arg(DEATHS_OF_A_SUSPECT);
         let answer: Value = scripts::call(&claim, &mut self.source.engine.connection.clone()).await?;
         read(answer).ok_or(Error::Answer { script: scripts::CLAIM.name })
     }

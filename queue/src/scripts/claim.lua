@@ -1,11 +1,11 @@
 -- Promotes due jobs and leases up to n ready ones to a process: critical first, the others by weight, and within a priority
 -- each group in its turn, as far as the limits of the queue and of the groups allow.
--- ARGV  1 process  2 n  3 most jobs to promote  4 whether one of them may be a suspect (1 or 0)
+-- ARGV  1 process  2 n  3 most jobs to promote  4 whether one of them may be a suspect (1 or 0)  5 deaths of a suspect
 -- Returns { now, again, promoted, taken, busy, ids, leases, marks, jobs }: now and again (when something may be ready,
 --         -1 = unknown) in ms; taken counts the ids taken out of lines, removed ones too; busy (1 or 0) if more lanes wait for
 --         a look than one call may take; a lease is priority, process, fencing token and options; marks count failures,
 --         deaths, releases.
-local process, wanted, batch = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3])
+local process, wanted, batch, suspicious = ARGV[1], tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[5])
 local promoted, out = 0, { {}, {}, {}, {} }
 redis.call('ZADD', PROCESSES, now, process)
 
@@ -62,9 +62,29 @@ if wanted <= 0 then return answer() end
 
 common = { weight = 1, most = tonumber(group_concurrency or nil), rate = rate_of(group_rate) }
 own_policies = differ
--- A job that several processes died of runs beside others, but never beside another of its kind.
-local suspect = ARGV[4] == '1' and redis.call('LPOP', SUSPECTS)
-if suspect then took(string.sub(suspect, 1, 1), '', string.sub(suspect, 2, 17)) end
+-- A job that several processes died of runs beside others, but never beside another of its kind. One whose group may not run
+-- goes behind the others.
+local function take_suspect()
+  local suspect = redis.call('LPOP', SUSPECTS)
+  if not suspect then return end
+  local priority, id, group = string.match(suspect, '^(.)(................)(.*)$')
+  if group ~= '' then
+    local head = {
+      group = group, policy = policy(redis.call('HGET', POLICIES, group)),
+      running = redis.call('HGET', RUNNING, group), arrival = redis.call('ZSCORE', RATES, group),
+    }
+    local _, opens = allowed(head, 1)
+    if opens then
+      again = math.min(again, opens)
+      return redis.call('RPUSH', SUSPECTS, suspect)
+    end
+    taken_of[group] = 1
+    if head.policy.rate then charge(head.policy.rate, group, head.arrival, 1) end
+  end
+  took(priority, group, id)
+end
+if ARGV[4] == '1' then take_suspect() end
+local suspects = #ids
 
 local function waiting(priorities)
   local found = {}
@@ -146,12 +166,24 @@ local function lease(i, id, options)
   out[1][n], out[2][n], out[3][n], out[4][n] = id, held, marked and marked[i] or '', jobs[i]
 end
 
+-- True of a suspect that came by a line: it was given back, or tried again.
+local function belongs_to_suspects(i)
+  local deaths = i > suspects and marked and marked[i] and string.match(marked[i], ':(%d+):')
+  return deaths and tonumber(deaths) >= suspicious
+end
+
+local function put_aside(i, id, group)
+  redis.call('RPUSH', SUSPECTS, priorities[i] .. id .. group)
+  if suspects == 0 and ARGV[4] == '1' then again = now end
+end
+
 -- Returns the group of the job if it is leased.
 local function use(i, id)
   if is_stale(id) or not jobs[i] then return nil end
   local options = options_of(jobs[i])
   local group, unique, in_batch, deadline = read_options(options)
   if deadline and deadline <= now then return expire(id, deadline, unique, in_batch) end
+  if belongs_to_suspects(i) then return put_aside(i, id, group) end
   lease(i, id, options)
   if group ~= '' then running[group] = (running[group] or 0) + 1 end
   return group

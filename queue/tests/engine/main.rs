@@ -11,4 +11,5 @@ mod recovery;
 mod selection;
 mod steering;
 mod support;
+mod suspects;
 mod unique;

@@ -23,7 +23,7 @@ local function unpark(groups)
   return opened
 end
 
--- Counts the ended leases off their groups. Returns whether a lane has its turns again.
+-- Counts the ended leases off their groups. Returns whether a lane has its turns again, or a suspect may.
 local function free_groups()
   local groups = {}
   for group in pairs(freed) do groups[#groups + 1] = group end
@@ -40,7 +40,7 @@ local function free_groups()
   end
   if #kept > 0 then redis.call('HSET', RUNNING, unpack(kept)) end
   if #gone > 0 then redis.call('HDEL', RUNNING, unpack(gone)) end
-  return unpark(groups)
+  return unpark(groups) or redis.call('EXISTS', SUSPECTS) == 1
 end
 
 -- One member of a batch less; after the last one its callback is ready.
