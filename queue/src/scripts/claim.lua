@@ -174,7 +174,6 @@ end
 
 local function put_aside(i, id, group)
   redis.call('RPUSH', SUSPECTS, priorities[i] .. id .. group)
-  if suspects == 0 and ARGV[4] == '1' then again = now end
 end
 
 -- Returns the group of the job if it is leased.
@@ -211,11 +210,13 @@ if #leased > 0 then
   if rate then charge(rate, '', arrival, #leased / 2) end
 end
 
--- A group whose places were taken by what does not run may have been parked, and no lease of it may end to let it on.
+-- What does not run has taken places. Of the queue: more may be ready for them. Of a group: it may have been parked, and no
+-- lease of it may end to let it on.
 local function give_places_back()
   local names = {}
   for group in pairs(in_vain) do names[#names + 1] = group end
-  if unpark(names) then again = now end
+  unpark(names)
+  again = now
 end
 
 if next(in_vain) then give_places_back() end

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bellwork_queue::{Error, MAX_PAYLOAD, NewJob, Past, Place, Priority, Pushed, Removal, Verdict};
+use bellwork_queue::{Error, Limits, MAX_PAYLOAD, NewJob, Past, Place, Priority, Pushed, Removal, Verdict};
 use tokio::sync::{Semaphore, mpsc};
 use uuid::Uuid;
 
@@ -237,4 +237,31 @@ async fn a_job_that_may_have_run_before_is_delivered_as_such() {
     assert_eq!(take(&mut deliveries, 2).await, [(new.id, false), (again.id, true)]);
     working.drain().await;
     assert_eq!(trial.keys().await, ["leases", "state"]);
+}
+
+/// One of two may run: each claim asks for more than it may have, and what it gets is removed.
+#[tokio::test]
+async fn removed_jobs_do_not_hold_up_a_queue_that_is_almost_full() {
+    let trial = Trial::new().await;
+    let inspector = trial.engine.inspector();
+    inspector.limit(QUEUE, &Limits { concurrency: Some(2), ..Limits::default() }).await.unwrap();
+    let (begun, mut running) = mpsc::unbounded_channel();
+    let working = trial.work(5, move |delivery| {
+        begun.send(delivery.id).unwrap();
+        std::future::pending()
+    });
+    let working = working.await;
+    trial.push(jobs(1)).await;
+    take(&mut running, 1).await;
+    inspector.pause(QUEUE).await.unwrap();
+    let all = jobs(11);
+    trial.push(all.clone()).await;
+    for job in &all[..10] {
+        inspector.remove(QUEUE, job.id).await.unwrap();
+    }
+    let began = Instant::now();
+    inspector.resume(QUEUE).await.unwrap();
+    assert_eq!(take(&mut running, 1).await, [all[10].id]);
+    assert!(began.elapsed() < Duration::from_secs(2), "{:?}", began.elapsed());
+    working.kill().await;
 }
