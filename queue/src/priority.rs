@@ -4,12 +4,12 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Which of two ready jobs of a queue runs first. Critical ones go before all others; high, normal and low share by
-/// weight, so that none of them starves.
+/// Which of two ready jobs of a queue runs first. Critical ones go before all others, but for one turn in ten after a hundred
+/// of them in a row; high, normal and low share by weight: none starves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {
-    /// Before everything else.
+    /// Before everything else, unless it comes without end.
     Critical = 0,
     /// Six turns in ten.
     High = 1,

@@ -41,8 +41,8 @@ end
 promote()
 open_parked()
 again = math.min(first_score(SCHEDULED), first_score(PARKED))
-local paused, turn, order, concurrency, queue_rate, group_concurrency, group_rate, differ = unpack(redis.call('HMGET',
-  STATE, 'paused', 'turn', 'order', 'concurrency', 'rate', 'group_concurrency', 'group_rate', 'differ'), 1, 8)
+local paused, turn, rush, order, concurrency, queue_rate, group_concurrency, group_rate, differ = unpack(redis.call(
+  'HMGET', STATE, 'paused', 'turn', 'rush', 'order', 'concurrency', 'rate', 'group_concurrency', 'group_rate', 'differ'), 1, 9)
 if paused then return answer() end
 
 if concurrency then
@@ -124,12 +124,30 @@ local function take_by_weight(turns)
   if #open == 1 then take(open[1], wanted - #ids) end
 end
 
-take('0', wanted - #ids)
+-- Critical jobs go first. After so many in a row while others wait, those have one turn in ten, so that none starves.
+local RUSH = 100
+
+-- Takes critical jobs but for the turns that the others are owed, then others, then critical ones again if nobody else waits.
+-- What is owed follows from how far the rush has gone on.
+local function take_by_urgency(turns)
+  local before, asked = tonumber(rush or 0), wanted - #ids
+  local owed = math.max(0, math.floor((before - RUSH) / 9))
+  local most = math.max(0, asked - owed)
+  local critical, taken = take('0', most), #ids
+  local dry = critical < most
+  take_by_weight(turns)
+  local others = #ids - taken
+  critical = critical + take('0', wanted - #ids)
+  local after = dry and 0 or math.max(0, before + critical - 9 * others)
+  if owed > 0 and others == 0 then after = math.min(after, RUSH) end
+  if after ~= before then redis.call('HSET', STATE, 'rush', after) end
+end
+
 if order == 'strict' then
-  for priority = 1, 3 do take(tostring(priority), wanted - #ids) end
+  for priority = 0, 3 do take(tostring(priority), wanted - #ids) end
 else
   -- Six turns in ten for high, three for normal, one for low.
-  take_by_weight(order or '1211213121')
+  take_by_urgency(order or '1211213121')
 end
 if #ids == 0 then return answer() end
 

@@ -69,9 +69,9 @@ local function meet(other, id, key, mode, period, due, job)
   return period ~= '' and '2' or nil
 end
 
-local function store(id, head, due, job, group)
-  if redis.call('HEXISTS', JOBS, id) == 1 then return '0' end
-  redis.call('HSET', JOBS, id, enter_batch(job))
+local function store(id, head, due, job, group, batch)
+  if batch ~= '' and redis.call('HEXISTS', JOBS, id) == 0 then job = enter_batch(job) end
+  if redis.call('HSETNX', JOBS, id, job) == 0 then return '0' end
   moved = moved + 1
   if string.sub(head, 2, 2) == '1' then redis.call('HSET', MARKS, id, '0:0:1') end
   local priority = string.sub(head, 1, 1)
@@ -86,10 +86,10 @@ end
 local i = 1
 while i <= #ARGV do
   local id, head, due, job = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3]
-  local group, unique, mode, period = '', '', '', ''
+  local group, unique, mode, period, batch = '', '', '', '', ''
   i = i + 4
   if string.sub(head, 3, 3) == '+' then
-    group, unique, mode, period = unpack(ARGV, i, i + 3)
+    group, unique, mode, period, batch = unpack(ARGV, i, i + 4)
     i = i + 5
   end
   local met
@@ -97,7 +97,7 @@ while i <= #ARGV do
     met = meet(holder_of(unique), id, unique, mode, period, due, job)
     if not met then hold(unique, id, period) end
   end
-  results[#results + 1] = met or store(id, head, due, job, group)
+  results[#results + 1] = met or store(id, head, due, job, group, batch)
 end
 
 store_lines(add_last)

@@ -3,15 +3,19 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use bellwork_queue::{NewJob, Priority, Verdict};
+use bellwork_queue::{Limits, NewJob, Order, Priority, Verdict};
 use tokio::sync::mpsc;
 
 use crate::support::{QUEUE, Trial, due_in, job, jobs, take};
 
 /// Claims one job at a time, so that the order of completion is the order of selection.
 async fn order_of(trial: &Trial, count: usize) -> Vec<Priority> {
+    order_of_many(trial, 1, count).await
+}
+
+async fn order_of_many(trial: &Trial, at_a_time: usize, count: usize) -> Vec<Priority> {
     let (done, mut order) = mpsc::unbounded_channel();
-    let working = trial.work(1, move |delivery| {
+    let working = trial.work(at_a_time, move |delivery| {
         done.send(delivery.payload[0]).unwrap();
         std::future::ready(Verdict::Complete)
     });
@@ -47,6 +51,56 @@ async fn low_jobs_move_under_a_flood_of_high_ones() {
     trial.push(of(Priority::Low, 5)).await;
     let order = order_of(&trial, 100).await;
     assert_eq!(order.iter().filter(|priority| **priority == Priority::Low).count(), 5);
+}
+
+/// An endless flood of critical jobs leaves one turn in ten, after it has had a hundred in a row.
+#[tokio::test]
+async fn low_jobs_move_under_a_flood_of_critical_and_high_ones() {
+    for at_a_time in [1, 50] {
+        let trial = Trial::new().await;
+        trial.push(of(Priority::Critical, 3000)).await;
+        trial.push(of(Priority::High, 1000)).await;
+        trial.push(of(Priority::Low, 5)).await;
+        let order = order_of_many(&trial, at_a_time, 1300).await;
+        let count = |priority| order.iter().filter(|other| **other == priority).count();
+        assert_eq!(count(Priority::Low), 5, "at {at_a_time} a time");
+        assert!((1050..=1250).contains(&count(Priority::Critical)), "{} critical ones", count(Priority::Critical));
+    }
+}
+
+#[tokio::test]
+async fn a_short_rush_of_critical_jobs_goes_before_everything() {
+    let trial = Trial::new().await;
+    trial.push(of(Priority::High, 300)).await;
+    for _ in 0..3 {
+        trial.push(of(Priority::Critical, 90)).await;
+        let order = order_of(&trial, 95).await;
+        assert!(order[..90].iter().all(|priority| *priority == Priority::Critical));
+    }
+}
+
+#[tokio::test]
+async fn a_strict_queue_runs_a_priority_only_when_those_above_are_empty() {
+    let trial = Trial::new().await;
+    let limits = Limits { order: Order::Strict, ..Limits::default() };
+    trial.engine.inspector().limit(QUEUE, &limits).await.unwrap();
+    for priority in [Priority::Low, Priority::Normal, Priority::High, Priority::Critical] {
+        trial.push(of(priority, 150)).await;
+    }
+    let order = order_of(&trial, 600).await;
+    assert!(order.is_sorted(), "{order:?}");
+}
+
+#[tokio::test]
+async fn priorities_share_as_they_were_told() {
+    let trial = Trial::new().await;
+    let order = Order::Weighted { high: 1, normal: 1, low: 2 };
+    trial.engine.inspector().limit(QUEUE, &Limits { order, ..Limits::default() }).await.unwrap();
+    for priority in [Priority::Low, Priority::Normal, Priority::High] {
+        trial.push(of(priority, 100)).await;
+    }
+    let order = order_of(&trial, 40).await;
+    assert_eq!(order.iter().filter(|priority| **priority == Priority::Low).count(), 20);
 }
 
 #[tokio::test]
