@@ -26,6 +26,8 @@ mod producer;
 mod progress;
 mod recovery;
 mod retry;
+#[cfg(test)]
+mod proof;
 mod scripts;
 mod settler;
 mod upkeep;

@@ -1,0 +1,77 @@
+//! A queue of its own on the Redis of the test run.
+
+use std::sync::LazyLock;
+
+use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use redis::{FromRedisValue, ScriptInvocation};
+use tokio::runtime::Runtime;
+use uuid::Uuid;
+
+use crate::engine::Engine;
+use crate::keys::Keys;
+use crate::scripts;
+
+pub(super) const QUEUE: &str = "work";
+
+/// Far enough ahead that no test sees it, near enough to be accepted.
+pub(super) static FAR: LazyLock<i64> = LazyLock::new(|| {
+    let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis();
+    i64::try_from(now).unwrap() + 365 * 24 * 3600 * 1000
+});
+
+/// An engine whose prefix nobody else has; its keys are deleted with [`Trial::end`].
+pub(super) struct Trial {
+    pub(super) engine: Engine,
+    pub(super) keys: Keys,
+    pub(super) redis: ConnectionManager,
+}
+
+/// Where one test's cases run: a runtime and a connection that they share.
+pub(super) struct Ground {
+    runtime: Runtime,
+    client: redis::Client,
+    redis: ConnectionManager,
+}
+
+impl Ground {
+    pub(super) fn new() -> Self {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let url =
+            std::env::var("TEST_REDIS_URL").expect("TEST_REDIS_URL names a Redis for tests: scripts/test sets it");
+        let client = redis::Client::open(url).unwrap();
+        let patient = ConnectionManagerConfig::new().set_response_timeout(Some(std::time::Duration::from_secs(30)));
+        let redis = runtime.block_on(ConnectionManager::new_with_config(client.clone(), patient)).unwrap();
+        Self { runtime, client, redis }
+    }
+
+    /// Runs one case on a queue of its own.
+    pub(super) fn run<T>(&self, case: impl AsyncFnOnce(Trial) -> T) -> T {
+        let prefix = format!("proof-{}", Uuid::new_v4().simple());
+        let engine = Engine::new(self.client.clone(), self.redis.clone(), &prefix);
+        let keys = engine.keys(QUEUE).unwrap();
+        let trial = Trial { engine, keys: keys.clone(), redis: self.redis.clone() };
+        self.runtime.block_on(async {
+            let result = case(trial).await;
+            let mut delete = redis::cmd("DEL");
+            keys.all().for_each(|key| {
+                delete.arg(key);
+            });
+            let () = delete.query_async(&mut self.redis.clone()).await.unwrap();
+            result
+        })
+    }
+}
+
+impl Trial {
+    pub(super) async fn call<T: FromRedisValue>(&self, invocation: &ScriptInvocation<'_>) -> T {
+        self.try_call(invocation).await.unwrap()
+    }
+
+    pub(super) async fn try_call<T: FromRedisValue>(&self, invocation: &ScriptInvocation<'_>) -> redis::RedisResult<T> {
+        scripts::call(invocation, &mut self.redis.clone()).await
+    }
+
+    pub(super) async fn query<T: FromRedisValue>(&self, command: &redis::Cmd) -> T {
+        command.query_async(&mut self.redis.clone()).await.unwrap()
+    }
+}
