@@ -343,6 +343,8 @@ mod tests {
         ] {
             assert_eq!(wait_after(&found, 5), wait, "{} jobs, due {:?}", found.jobs.len(), found.again);
         }
+        let busy = Claimed { busy: true, ..claimed(0, 0, None) };
+        assert_eq!(wait_after(&busy, 5), None, "more lanes wait for a look");
     }
 
     async fn claimer() -> Claimer {

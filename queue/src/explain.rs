@@ -264,3 +264,130 @@ impl Look {
         (time > self.now as f64).then(|| self.until(time.ceil() as i64))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NOW: i64 = 1_000_000;
+
+    /// A ready job of a queue without limits.
+    fn look() -> Look {
+        Look {
+            now: NOW,
+            place: Place::Ready,
+            stored: Bytes::from_static(b"\0\0payload"),
+            due: None,
+            lease: Vec::new(),
+            marks: String::new(),
+            evidence: String::new(),
+            progress: String::new(),
+            cancelling: false,
+            needs: String::new(),
+            position: 3,
+            paused: false,
+            workers: 1,
+            running: 0,
+            concurrency: None,
+            rate: String::new(),
+            arrival: None,
+            group_concurrency: None,
+            group_policy: String::new(),
+            group_running: 0,
+            parked_until: None,
+        }
+    }
+
+    #[test]
+    fn each_place_has_its_reason() {
+        let of = |place| Look { place, due: Some(NOW + 1500), needs: "mail/2".into(), ..look() }.reasons();
+        assert_eq!(of(Place::Scheduled), [Reason::NotDue(Duration::from_millis(1500))]);
+        assert_eq!(of(Place::AwaitsNewer), [Reason::Newer("mail/2".into())]);
+        assert_eq!(of(Place::AwaitsBatch), [Reason::Batch]);
+        assert_eq!(of(Place::Suspect), [Reason::Suspect]);
+        assert_eq!(of(Place::Ready), [Reason::Position(3)]);
+        assert_eq!(Look { position: 0, ..look() }.reasons(), [Reason::FarBehind(64)]);
+        for place in [Place::Absent, Place::Leased, Place::Dead] {
+            assert_eq!(of(place), []);
+        }
+    }
+
+    #[test]
+    fn what_holds_up_the_queue_is_told_only_while_it_does() {
+        let first = |look: Look| look.reasons().remove(0);
+        assert_eq!(first(Look { paused: true, ..look() }), Reason::Paused);
+        assert_eq!(first(Look { workers: 0, ..look() }), Reason::NoWorker);
+        let full = |running| first(Look { running, concurrency: Some(2), ..look() });
+        assert_eq!(full(1), Reason::Position(3));
+        assert_eq!(full(2), Reason::QueueFull { running: 2, limit: 2 });
+        // One in 200 ms, three at once.
+        let rate = |arrival| first(Look { rate: "200000/3".into(), arrival: Some(arrival), ..look() });
+        assert_eq!(rate(1e9 + 400_000.0), Reason::Position(3), "it has just opened");
+        assert_eq!(rate(1e9 + 500_000.0), Reason::QueueRate(Duration::from_millis(100)));
+    }
+
+    #[test]
+    fn what_holds_up_a_group_is_told_only_while_it_does() {
+        let first = |look: Look| look.reasons().remove(0);
+        let parked = |until| first(Look { parked_until: Some(until), ..look() });
+        assert_eq!(parked(1_000_000.0), Reason::Position(3));
+        assert_eq!(parked(1_000_000.5), Reason::GroupRate(Duration::from_millis(1)));
+        let full = |policy: &str| {
+            let full = Look { parked_until: Some(f64::INFINITY), group_policy: policy.into(), ..look() };
+            first(Look { group_running: 4, group_concurrency: Some(2), ..full })
+        };
+        assert_eq!(full(""), Reason::GroupFull { running: 4, limit: 2 });
+        assert_eq!(full("1:4:"), Reason::GroupFull { running: 4, limit: 4 });
+        assert_eq!(full("1::5/5"), Reason::GroupFull { running: 4, limit: 2 });
+    }
+
+    #[test]
+    fn a_look_is_read_as_the_script_tells_it() {
+        let text = |text: &str| Value::BulkString(text.into());
+        let number = Value::Int;
+        let answer = vec![
+            number(7),
+            text("leased"),
+            text("\0\x062\09\0\0\0"),
+            text("5"),
+            text("2aaaaaaaa1"),
+            text("1:2:3"),
+            text("{}"),
+            text("half"),
+            number(1),
+            text(""),
+            number(4),
+            text("1"),
+            number(2),
+            number(3),
+            text("8"),
+            text("9/9"),
+            text("10.5"),
+            text("11"),
+            text(""),
+            text("1:2:"),
+            text("6"),
+            text("inf"),
+        ];
+        assert!(Look::read(&answer[1..]).is_none());
+        let look = Look::read(&answer).unwrap();
+        assert_eq!((look.now, look.due, look.position, look.workers, look.running), (7, Some(5), 4, 2, 3));
+        assert_eq!((look.concurrency, look.group_concurrency, look.group_running), (Some(8), Some(11), 6));
+        assert_eq!((look.arrival, look.parked_until), (Some(10.5), Some(f64::INFINITY)));
+        assert_eq!((&*look.rate, &*look.group_policy, look.paused), ("9/9", "1:2:", true));
+        let view = look.view(Uuid::nil()).unwrap();
+        assert_eq!((view.place, view.due, view.process.as_deref()), (Place::Leased, Some(5), Some("aaaaaaaa")));
+        assert_eq!(
+            (view.progress.as_deref(), view.evidence.as_deref(), view.cancelling),
+            (Some("half"), Some("{}"), true)
+        );
+        assert_eq!(view.marks, Marks { failures: 1, deaths: 2, releases: 3 });
+    }
+
+    #[test]
+    fn reasons_are_sentences() {
+        assert_eq!(Reason::NotDue(Duration::from_millis(1540)).to_string(), "due in 1.5 s");
+        assert_eq!(Reason::GroupFull { running: 2, limit: 3 }.to_string(), "its group runs 2 of 3");
+        assert_eq!(Reason::Position(1).to_string(), "number 1 in its line");
+    }
+}

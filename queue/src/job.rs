@@ -256,6 +256,41 @@ mod tests {
     }
 
     #[test]
+    fn what_is_just_within_its_bounds_can_be_used() {
+        assert_eq!(MAX_PAYLOAD, 1_048_576);
+        assert!(job(MAX_PAYLOAD).check().is_ok());
+        let year = 365 * 24 * 3600 * 1000;
+        let now = i64::try_from(std::time::UNIX_EPOCH.elapsed().unwrap().as_millis()).unwrap();
+        for (due, fits) in [(0, true), (now + 10 * year, true), (now + 11 * year, false)] {
+            assert_eq!(NewJob { due: Some(due), ..job(1) }.check().is_ok(), fits, "{due}");
+        }
+        assert!(NewJob { due: Some(10), deadline: Some(11), ..job(1) }.check().is_ok());
+        assert!(NewJob { group: Some("x".repeat(100)), ..job(1) }.check().is_ok());
+        let ten_years = Duration::from_millis(MAX_DELAY_MS.unsigned_abs());
+        let (least, more) = (Duration::from_millis(1), ten_years + Duration::from_millis(1));
+        for (hold, fits) in [(least, true), (ten_years, true), (more, false)] {
+            assert_eq!(check_hold(Hold::For(hold)).is_ok(), fits, "{hold:?}");
+        }
+        assert!(check_note(&"x".repeat(1000)).is_ok());
+        assert!(matches!(check_note(&"x".repeat(1001)), Err(Error::Invalid { field: "progress", .. })));
+    }
+
+    #[test]
+    fn a_job_with_one_option_is_stored_with_its_options() {
+        let unique = Unique { key: "k".into(), hold: Hold::UntilDone, conflict: Conflict::Keep };
+        for job in [
+            NewJob { group: Some("g".into()), ..job(1) },
+            NewJob { deadline: Some(1), ..job(1) },
+            NewJob { unique: Some(unique), ..job(1) },
+            NewJob { batch: Some(Uuid::max()), ..job(1) },
+        ] {
+            assert!(job.is_extended());
+            assert_ne!(read_stored(job.stored().into()).unwrap().0, Options::default(), "{job:?}");
+        }
+        assert!(!job(1).is_extended());
+    }
+
+    #[test]
     fn a_stored_job_is_read_as_it_was_written() {
         let stored = |job: &NewJob| Bytes::from(job.stored().to_redis_args().remove(0));
         let plain = job(3);

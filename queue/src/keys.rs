@@ -154,6 +154,11 @@ mod tests {
     }
 
     #[test]
+    fn the_longest_name_can_be_used() {
+        assert!(Keys::new("bellwork", &"x".repeat(100)).is_ok());
+    }
+
+    #[test]
     fn a_name_that_would_break_the_hash_tag_is_refused() {
         for name in ["", "a{b", "a}b", "a\0b", "a b", "ü", &"x".repeat(101)] {
             assert!(matches!(Keys::new("bellwork", name), Err(Error::Invalid { field: "queue", .. })), "{name:?}");

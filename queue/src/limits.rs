@@ -223,6 +223,28 @@ mod tests {
         assert!(matches!(stored_policy(&heavy), Err(Error::Invalid { field: "weight", .. })));
     }
 
+    /// More than fit in one call.
+    #[test]
+    fn all_parked_lanes_feel_a_raised_limit() {
+        use crate::job::NewJob;
+        use crate::proof::trial::{Ground, QUEUE};
+        Ground::new().run(async |trial| {
+            let inspector = trial.engine.inspector();
+            let once = Rate { jobs: 1, per: Duration::from_secs(3600), burst: 1 };
+            inspector.limit(QUEUE, &Limits { group_rate: Some(once), ..Limits::default() }).await.unwrap();
+            let group = |number: usize| Some(format!("group {}", number % (2 * LANES)));
+            let job = |number| NewJob { group: group(number), ..NewJob::new(uuid::Uuid::now_v7(), "") };
+            trial.engine.producer().push(QUEUE, (0..4 * LANES).map(job).collect()).await.unwrap();
+            while inspector.counts(QUEUE).await.unwrap().parked_lanes < 2 * LANES as u64 {
+                let mut claim = scripts::CLAIM.on(&trial.keys);
+                claim.arg("aaaaaaaa").arg(200).arg(200).arg(0).arg(2);
+                let _: redis::Value = trial.call(&claim).await;
+            }
+            inspector.limit(QUEUE, &Limits::default()).await.unwrap();
+            assert_eq!(inspector.counts(QUEUE).await.unwrap().parked_lanes, 0);
+        });
+    }
+
     #[test]
     fn a_policy_is_stored_as_the_claim_reads_it() {
         let rate = Some(Rate { jobs: 1, per: Duration::from_secs(1), burst: 2 });

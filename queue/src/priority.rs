@@ -57,3 +57,19 @@ impl TryFrom<i16> for Priority {
         found.ok_or_else(|| UnknownPriority(rank.to_string()))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_priority_is_found_by_its_name_and_by_its_rank() {
+        for priority in Priority::ALL {
+            assert_eq!(priority.name().parse(), Ok(priority));
+            assert_eq!(Priority::try_from(priority as i16), Ok(priority));
+        }
+        assert_eq!(Priority::High.name(), "high");
+        assert_eq!("urgent".parse::<Priority>(), Err(UnknownPriority("urgent".into())));
+        assert_eq!(Priority::try_from(4), Err(UnknownPriority("4".into())));
+    }
+}

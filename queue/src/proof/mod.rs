@@ -13,7 +13,7 @@ mod script_arguments;
 mod snapshot;
 mod steering;
 mod transition;
-mod trial;
+pub(crate) mod trial;
 mod turns;
 
 use proptest::test_runner::{Config, TestCaseError};

@@ -79,7 +79,7 @@ fn nothing_but_its_lease_moves_a_running_job() {
     let fenced: [&Script; 4] = [&scripts::COMPLETE, &scripts::REQUEUE, &scripts::BURY, &scripts::PROGRESS];
     let calls = vec((0..fenced.len(), vec(argument(), 0..9)), 1..12);
     let ground = Ground::new();
-    let result = TestRunner::new(cases(64)).run(&(transitions(20), calls), |(before, calls)| {
+    let result = TestRunner::new(cases(24)).run(&(transitions(20), calls), |(before, calls)| {
         ground.run(async |trial| {
             let mut machine = Machine::new(trial);
             for transition in &before {
@@ -173,7 +173,7 @@ impl Caller {
 #[test]
 fn whatever_callers_send_leaves_a_sound_queue() {
     let ground = Ground::new();
-    let result = TestRunner::new(cases(64)).run(&vec(call(), 1..40), |calls| {
+    let result = TestRunner::new(cases(48)).run(&vec(call(), 1..40), |calls| {
         ground.run(async |trial| {
             let producer = trial.engine.producer();
             let mut caller = Caller { trial, producer, deliveries: Vec::new() };

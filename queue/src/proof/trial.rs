@@ -11,30 +11,30 @@ use crate::engine::Engine;
 use crate::keys::Keys;
 use crate::scripts;
 
-pub(super) const QUEUE: &str = "work";
+pub(crate) const QUEUE: &str = "work";
 
 /// Far enough ahead that no test sees it, near enough to be accepted.
-pub(super) static FAR: LazyLock<i64> = LazyLock::new(|| {
+pub(crate) static FAR: LazyLock<i64> = LazyLock::new(|| {
     let now = std::time::UNIX_EPOCH.elapsed().unwrap().as_millis();
     i64::try_from(now).unwrap() + 365 * 24 * 3600 * 1000
 });
 
 /// An engine whose prefix nobody else has; its keys are deleted with [`Trial::end`].
-pub(super) struct Trial {
-    pub(super) engine: Engine,
-    pub(super) keys: Keys,
-    pub(super) redis: ConnectionManager,
+pub(crate) struct Trial {
+    pub(crate) engine: Engine,
+    pub(crate) keys: Keys,
+    pub(crate) redis: ConnectionManager,
 }
 
 /// Where one test's cases run: a runtime and a connection that they share.
-pub(super) struct Ground {
+pub(crate) struct Ground {
     runtime: Runtime,
     client: redis::Client,
     redis: ConnectionManager,
 }
 
 impl Ground {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let url =
             std::env::var("TEST_REDIS_URL").expect("TEST_REDIS_URL names a Redis for tests: scripts/test sets it");
@@ -45,7 +45,7 @@ impl Ground {
     }
 
     /// Runs one case on a queue of its own.
-    pub(super) fn run<T>(&self, case: impl AsyncFnOnce(Trial) -> T) -> T {
+    pub(crate) fn run<T>(&self, case: impl AsyncFnOnce(Trial) -> T) -> T {
         let prefix = format!("proof-{}", Uuid::new_v4().simple());
         let engine = Engine::new(self.client.clone(), self.redis.clone(), &prefix);
         let keys = engine.keys(QUEUE).unwrap();
@@ -63,15 +63,15 @@ impl Ground {
 }
 
 impl Trial {
-    pub(super) async fn call<T: FromRedisValue>(&self, invocation: &ScriptInvocation<'_>) -> T {
+    pub(crate) async fn call<T: FromRedisValue>(&self, invocation: &ScriptInvocation<'_>) -> T {
         self.try_call(invocation).await.unwrap()
     }
 
-    pub(super) async fn try_call<T: FromRedisValue>(&self, invocation: &ScriptInvocation<'_>) -> redis::RedisResult<T> {
+    pub(crate) async fn try_call<T: FromRedisValue>(&self, invocation: &ScriptInvocation<'_>) -> redis::RedisResult<T> {
         scripts::call(invocation, &mut self.redis.clone()).await
     }
 
-    pub(super) async fn query<T: FromRedisValue>(&self, command: &redis::Cmd) -> T {
+    pub(crate) async fn query<T: FromRedisValue>(&self, command: &redis::Cmd) -> T {
         command.query_async(&mut self.redis.clone()).await.unwrap()
     }
 }

@@ -95,7 +95,7 @@ const ROUNDS: f64 = 2.000_001;
 #[test]
 fn groups_share_by_weight_in_any_stretch_of_time() {
     let ground = Ground::new();
-    let result = TestRunner::new(cases(32)).run(&contest(), |contest| {
+    let result = TestRunner::new(cases(24)).run(&contest(), |contest| {
         let history = ground.run(async |trial| shares(&trial, &contest).await);
         is_fair(&contest, &history)
     });
