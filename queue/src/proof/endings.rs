@@ -61,14 +61,14 @@ impl Model {
         }
     }
 
-    pub(super) fn remove(&mut self, id: Uuid, end: bool) -> Removal {
+    /// `when_running` is what is said of a running job, and done with it.
+    pub(super) fn remove(&mut self, id: Uuid, when_running: Removal) -> Removal {
         match self.jobs.get(&id).map(|job| job.at.clone()) {
             None => return Removal::Absent,
-            Some(At::Leased(_)) if end => {
-                self.cancelling.insert(id);
-                return Removal::Ending;
+            Some(At::Leased(_)) => {
+                self.cancelling.extend((when_running == Removal::Ending).then_some(id));
+                return when_running;
             }
-            Some(At::Leased(_)) => return Removal::Running,
             Some(At::Ready) => *self.stale.entry(id).or_default() += 1,
             Some(At::Batch(batch)) => self.batches.get_mut(&batch).unwrap().callback = None,
             Some(_) => {}

@@ -102,7 +102,7 @@ impl Snapshot {
         read_stored(self.jobs[&id].clone().into()).unwrap().0
     }
 
-    fn lanes_have_turns_or_are_parked(&self) -> Checked {
+    pub(super) fn lanes_have_turns_or_are_parked(&self) -> Checked {
         prop_assert!(self.orphans.is_empty(), "chunks without a lane: {:?}", self.orphans);
         let parked: BTreeSet<&Bytes> = self.parked.iter().map(|(place, _)| place).collect();
         for (place, lane) in &self.lanes {

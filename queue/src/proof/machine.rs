@@ -15,6 +15,7 @@ use super::trial::{Ground, QUEUE, Trial};
 use super::{Checked, cases};
 use crate::batch::Batch;
 use crate::delivery::{DEATHS_OF_A_SUSPECT, Verdict};
+use crate::inspector::Removal;
 use crate::job::NewJob;
 use crate::producer::Producer;
 use crate::scripts::{self, Script};
@@ -52,7 +53,8 @@ impl Machine {
             Transition::Claim(claim) => self.claim(claim).await,
             Transition::Settle(settlements) => self.settle(settlements).await,
             Transition::Report(shown) => self.report(shown).await,
-            Transition::Remove(id, end) => self.remove(*id, *end).await,
+            Transition::Remove(id) => self.remove(*id).await,
+            Transition::Cancel(id) => self.cancel(*id).await,
             Transition::Recover { dead, awake, strangers, page } => self.recover(dead, awake, *strangers, *page).await,
             Transition::Beat(process) => self.beat(PROCESSES[*process]).await,
             Transition::Leave(process) => self.leave(PROCESSES[*process]).await,
@@ -133,10 +135,15 @@ impl Machine {
         Ok(())
     }
 
-    async fn remove(&mut self, id: Uuid, end: bool) -> Checked {
-        let inspector = self.trial.engine.inspector();
-        let removal = if end { inspector.cancel(QUEUE, id).await } else { inspector.remove(QUEUE, id).await };
-        prop_assert_eq!(removal.unwrap(), self.model.remove(id, end));
+    async fn remove(&mut self, id: Uuid) -> Checked {
+        let removal = self.trial.engine.inspector().remove(QUEUE, id).await.unwrap();
+        prop_assert_eq!(removal, self.model.remove(id, Removal::Running));
+        Ok(())
+    }
+
+    async fn cancel(&mut self, id: Uuid) -> Checked {
+        let removal = self.trial.engine.inspector().cancel(QUEUE, id).await.unwrap();
+        prop_assert_eq!(removal, self.model.remove(id, Removal::Ending));
         Ok(())
     }
 

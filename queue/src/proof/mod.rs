@@ -7,6 +7,7 @@ mod calls;
 mod claims;
 mod endings;
 mod invariants;
+mod lanes;
 mod machine;
 mod model;
 mod script_arguments;

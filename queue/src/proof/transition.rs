@@ -29,7 +29,8 @@ pub(super) enum Transition {
     /// Shows leases: of running jobs, or any that were ever given.
     Settle(Vec<(Shown, Verdict)>),
     Report(Shown),
-    Remove(Uuid, bool),
+    Remove(Uuid),
+    Cancel(Uuid),
     /// These processes are dead; these have beaten since they were taken for dead.
     Recover {
         dead: Vec<usize>,
@@ -71,7 +72,8 @@ fn transition() -> impl Strategy<Value = Transition> {
         20 => claim(),
         20 => proptest::collection::vec((shown(), verdict()), 1..5).prop_map(Transition::Settle),
         2 => shown().prop_map(Transition::Report),
-        8 => (id(), any::<bool>()).prop_map(|(id, end)| Transition::Remove(id, end)),
+        4 => id().prop_map(Transition::Remove),
+        4 => id().prop_map(Transition::Cancel),
         10 => recover(),
         2 => process().prop_map(Transition::Beat),
         2 => process().prop_map(Transition::Leave),
