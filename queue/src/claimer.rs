@@ -338,9 +338,7 @@ mod tests {
     async fn claimer() -> Claimer {
         let url =
             std::env::var("TEST_REDIS_URL").expect("TEST_REDIS_URL names a Redis for tests: scripts/test sets it");
-        let client = redis::Client::open(url).unwrap();
-        let connection = redis::aio::ConnectionManager::new(client.clone()).await.unwrap();
-        let engine = Engine::new(client, connection, &format!("test-{}", Uuid::new_v4().simple()));
+        let engine = Engine::new(url.parse().unwrap(), &format!("test-{}", Uuid::new_v4().simple()));
         let keys = Arc::new(engine.keys("work").unwrap());
         let in_hand = InHand::default();
         let (_, stop) = watch::channel(false);

@@ -6,6 +6,7 @@
 
 mod backend;
 mod claimer;
+mod connection;
 mod delivery;
 mod engine;
 mod error;
@@ -22,9 +23,10 @@ mod wake;
 mod worker_process;
 
 pub use backend::{RedisBackend, Settle, SettleLayer};
+pub use connection::{AddressError, Connection, Server};
 pub use delivery::{Delivery, Marks, Verdict};
 pub use engine::Engine;
-pub use error::Error;
+pub use error::{Error, Trouble};
 pub use handler::Handler;
 pub use inspector::{Counts, Inspector, Place, Removal};
 pub use priority::{Priority, UnknownPriority};
