@@ -144,7 +144,8 @@ impl Trouble {
 fn is_about_certificates(error: &RedisError) -> bool {
     let shared = error.source().and_then(|source| source.downcast_ref::<Arc<dyn Source + Send + Sync>>());
     let io = shared.and_then(|shared| shared.downcast_ref::<std::io::Error>());
-    io.and_then(std::io::Error::get_ref).is_some_and(|cause| cause.is::<rustls::Error>())
+    let cause = io.and_then(std::io::Error::get_ref).and_then(|cause| cause.downcast_ref());
+    matches!(cause, Some(rustls::Error::InvalidCertificate(_) | rustls::Error::AlertReceived(_)))
 }
 
 impl From<RedisError> for Error {

@@ -45,6 +45,9 @@ pub(super) fn parse(text: &str) -> Result<Server, AddressError> {
         "rediss+cluster" => (Kind::Cluster, true),
         _ => return Err(unknown()),
     };
+    if rest.contains('#') {
+        return Err(wrong("has a #, but certificates are always verified: write %23 if it is part of a password"));
+    }
     let parts = Parts::of(rest);
     let certificates = if tls { Some(certificates(parts.query)?) } else { None };
     let server = match kind {
@@ -143,7 +146,6 @@ fn certificates(query: &str) -> Result<TlsCertificates, AddressError> {
 }
 
 fn parameter(query: &str, name: &str) -> Option<String> {
-    let query = query.split_once('#').map_or(query, |(query, _)| query);
     form_urlencoded::parse(query.as_bytes()).find(|(key, _)| key == name).map(|(_, value)| value.into_owned())
 }
 
@@ -211,6 +213,7 @@ mod tests {
             ("rediss://:secret@host?ca=/nowhere", "names a file in `ca` that cannot be read"),
             ("rediss+cluster://host?cert=/dev/null", "needs both or none"),
             ("redis+cluster://host?protocol=4", "Invalid protocol version"),
+            ("rediss://host/#insecure", "certificates are always verified"),
         ] {
             let error = parse(text).err().map(|error| error.to_string()).unwrap_or_default();
             assert!(error.contains(reason) && !error.contains("secret"), "{text}: {error}");

@@ -79,7 +79,7 @@ impl Redis {
         }
         server.args(["--bind", "127.0.0.1"]).arg("--dir").arg(self.folder.path()).args(more);
         let log = std::fs::File::create(self.folder.path().join("log")).unwrap();
-        server.stdin(Stdio::null()).stdout(log).stderr(Stdio::null());
+        server.stdin(Stdio::null()).stdout(log.try_clone().unwrap()).stderr(log);
         self.child = Some(server.spawn().expect("redis-server is installed"));
     }
 
@@ -104,7 +104,13 @@ impl Redis {
     /// Waits until it answers, and not another that took its port.
     pub(crate) async fn ready(&self) {
         let pid = format!("process_id:{}\r", self.child.as_ref().unwrap().id());
-        until(async || self.ask::<String>("INFO server").await.is_ok_and(|info| info.contains(&pid))).await;
+        let log = self.folder.path().join("log");
+        until(async || {
+            let said = std::fs::read_to_string(&log).unwrap();
+            assert!(!said.contains("FATAL CONFIG FILE ERROR") && !said.contains("already in use"), "{said}");
+            self.ask::<String>("INFO server").await.is_ok_and(|info| info.contains(&pid))
+        })
+        .await;
     }
 
     /// Waits until this replica has its master's data.
