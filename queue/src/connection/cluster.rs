@@ -1,7 +1,7 @@
 //! A cluster: each command goes to the master of its slot, and a node that is away stops nothing but its own slots.
 //!
 //! Nothing is ever sent twice but what a node has refused with a redirection: a claim whose answer was lost must be known
-//! as lost, since its jobs are leased.
+//! as lost, since its jobs are leased. A pipeline is sent again as a whole, with what in it has no key.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,7 +1,4 @@
-//! Listening to channels that belong to queues.
-//!
-//! In a cluster, each channel is listened to on the master of its slot, as an ordinary one and as a sharded one: it does
-//! not matter which of PUBLISH and SPUBLISH rings it.
+//! Listening to channels that belong to queues: in a cluster, to each on the master of its slot.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,6 +14,9 @@ use super::slots::slot_of_key;
 /// So often the connections are asked whether they still work: one whose other end is gone may be silent for ever.
 const PING_EVERY: Duration = Duration::from_secs(5);
 
+/// As sharded channels and as ordinary ones: it does not matter which of SPUBLISH and PUBLISH rings.
+const VERBS: [&str; 2] = ["SSUBSCRIBE", "SUBSCRIBE"];
+
 pub(crate) struct Subscription {
     connections: Vec<MultiplexedConnection>,
     pushes: mpsc::UnboundedReceiver<PushInfo>,
@@ -30,10 +30,10 @@ impl Subscription {
         server.access.login = server.access.login.clone().set_protocol(ProtocolVersion::RESP3);
         let (sender, pushes) = mpsc::unbounded_channel();
         let mut connections = Vec::new();
-        for (client, channels, verbs) in places(&server, channels).await? {
+        for (client, channels) in places(&server, channels).await? {
             let config = server.access.config().set_push_sender(sender.clone());
             let mut connection = client.get_multiplexed_async_connection_with_config(&config).await?;
-            for verb in verbs {
+            for verb in VERBS {
                 for channel in &channels {
                     // One at a time: each is confirmed by itself.
                     let _: Value = redis::cmd(verb).arg(channel).query_async(&mut connection).await?;
@@ -80,12 +80,12 @@ impl Subscription {
     }
 }
 
-type Place<'a> = (Client, Vec<&'a str>, &'static [&'static str]);
+type Place<'a> = (Client, Vec<&'a str>);
 
-/// Which channels to listen to, where, and how.
+/// Which channels to listen to, and where.
 async fn places<'a>(server: &Server, channels: &[&'a str]) -> RedisResult<Vec<Place<'a>>> {
     let access = &server.access;
-    let everywhere = |client| vec![(client, channels.to_vec(), ["SUBSCRIBE"].as_slice())];
+    let everywhere = |client| vec![(client, channels.to_vec())];
     let seeds = match &server.topology {
         Topology::Single(address) => return Ok(everywhere(access.client(address.clone())?)),
         Topology::Sentinel(sentinels) => return Ok(everywhere(sentinels.find(access).await?.0)),
@@ -98,9 +98,6 @@ async fn places<'a>(server: &Server, channels: &[&'a str]) -> RedisResult<Vec<Pl
         let master = slots.owner(slot_of_key(channel.as_bytes())).ok_or_else(unserved)?;
         by_master.entry(master.clone()).or_default().push(channel);
     }
-    let place = |(master, channels)| {
-        let client = access.client(access.address(&master))?;
-        Ok((client, channels, ["SSUBSCRIBE", "SUBSCRIBE"].as_slice()))
-    };
+    let place = |(master, channels)| Ok((access.client(access.address(&master))?, channels));
     by_master.into_iter().map(place).collect()
 }

@@ -1,7 +1,5 @@
 //! Redis Cluster.
 
-use std::time::{Duration, Instant};
-
 use bellwork_queue::{Counts, Engine, Server, Trouble};
 use redis::RedisResult;
 
@@ -68,30 +66,6 @@ async fn a_cluster_that_is_down_is_told_as_such_and_comes_back() {
     .await;
     redis.nodes[0].restart(&[]);
     until(async || producer.push(QUEUE, jobs(1)).await.is_ok()).await;
-}
-
-/// Scripts may ring with PUBLISH or with SPUBLISH.
-#[tokio::test]
-async fn a_sharded_message_wakes_an_idle_worker() {
-    let redis = Cluster::start(0, &[]).await;
-    let trial = trial_on(&redis, 2).await;
-    let (working, mut done) = trial.collect(1).await;
-    let wake = trial.key("wake");
-    let heard = async || redis.nodes[2].ask::<(String, u64)>(&format!("PUBSUB SHARDNUMSUB {wake}")).await.unwrap().1;
-    until(async || heard().await == 1).await;
-    // Without the script, so that nothing but the message can tell.
-    let id = jobs(1).remove(0);
-    let began = Instant::now();
-    for _ in 0..2 {
-        let mut push = redis::pipe();
-        push.cmd("HSET").arg(trial.key("jobs")).arg(id.id.as_bytes().as_slice()).arg("payload").ignore();
-        push.cmd("RPUSH").arg(trial.key("ready:normal")).arg(id.id.as_bytes().as_slice()).ignore();
-        push.cmd("SPUBLISH").arg(&wake).arg("1").ignore();
-        let () = push.query_async(&mut trial.redis.clone()).await.unwrap();
-        take(&mut done, 1).await;
-    }
-    assert!(began.elapsed() < Duration::from_secs(1), "two polls are two seconds apart: {:?}", began.elapsed());
-    working.drain().await;
 }
 
 #[tokio::test]

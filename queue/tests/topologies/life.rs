@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use bellwork_queue::{Marks, Past, Place, Removal, UPKEEP_EVERY, Upkeep, Verdict};
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 use crate::support::{QUEUE, Trial, due_in, jobs, take, until, within};
 
@@ -69,21 +70,38 @@ async fn steer(trial: &Trial) {
     assert_eq!(inspector.counts(QUEUE).await.unwrap().workers, 0, "it has left");
 }
 
-/// An idle worker learns of a push at once.
+/// An idle worker learns at once of a push, and of whatever else rings.
 async fn wake_up(trial: &Trial) {
     let (working, mut done) = trial.collect(1).await;
-    within(async { while !is_woken(trial, &mut done).await {} }).await;
+    within(async { while !is_woken(async || push(trial).await, &mut done).await {} }).await;
+    for ring in ["PUBLISH", "SPUBLISH"] {
+        within(async { while !is_woken(async || push_and_ring(trial, ring).await, &mut done).await {} }).await;
+    }
     working.drain().await;
 }
 
 /// Whether two pushes in a row were picked up at once: polls alone are two seconds apart.
-async fn is_woken(trial: &Trial, done: &mut mpsc::UnboundedReceiver<uuid::Uuid>) -> bool {
+async fn is_woken(push: impl AsyncFn(), done: &mut mpsc::UnboundedReceiver<Uuid>) -> bool {
     let pushed = Instant::now();
     for _ in 0..2 {
-        trial.push(jobs(1)).await;
+        push().await;
         take(done, 1).await;
     }
     pushed.elapsed() < AT_ONCE
+}
+
+async fn push(trial: &Trial) {
+    trial.push(jobs(1)).await;
+}
+
+/// By a script that rings with the command `ring`.
+async fn push_and_ring(trial: &Trial, ring: &str) {
+    let script = "redis.call('HSET', KEYS[1], ARGV[1], '') redis.call('RPUSH', KEYS[2], ARGV[1])
+                  return redis.call(ARGV[2], ARGV[3], '1')";
+    let mut push = redis::cmd("EVAL");
+    push.arg(script).arg(2).arg(trial.key("jobs")).arg(trial.key("ready:normal"));
+    push.arg(Uuid::now_v7().as_bytes().as_slice()).arg(ring).arg(trial.key("wake"));
+    let _: u64 = push.query_async(&mut trial.redis.clone()).await.unwrap();
 }
 
 /// The jobs of a process that died go to another.
