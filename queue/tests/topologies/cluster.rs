@@ -3,14 +3,15 @@
 use bellwork_queue::{Counts, Engine, Server, Trouble};
 use redis::RedisResult;
 
+use crate::deployments::{Cluster, MASTERS, PATIENT, QUICK};
 use crate::failover::Load;
 use crate::life::whole_life;
-use crate::servers::{Cluster, MASTERS, Signal};
+use crate::servers::Signal;
 use crate::support::{QUEUE, Trial, jobs, take, until};
 
 #[tokio::test]
 async fn workers_live_through_the_death_of_their_master() {
-    let mut redis = Cluster::start(1, &[]).await;
+    let mut redis = Cluster::start(1, QUICK, &[]).await;
     let trial = Trial::on(&redis.url()).await;
     let master = redis.master_of(&trial.key("jobs")).await;
     let load = Load::start(trial).await;
@@ -21,7 +22,7 @@ async fn workers_live_through_the_death_of_their_master() {
 
 #[tokio::test]
 async fn workers_leave_a_master_that_hangs() {
-    let redis = Cluster::start(1, &[]).await;
+    let redis = Cluster::start(1, QUICK, &[]).await;
     let trial = Trial::on(&redis.url()).await;
     let master = redis.master_of(&trial.key("jobs")).await;
     let load = Load::start(trial).await;
@@ -32,7 +33,7 @@ async fn workers_leave_a_master_that_hangs() {
 
 #[tokio::test]
 async fn the_engine_works_on_every_node_and_a_dead_one_stops_only_its_own_queues() {
-    let mut redis = Cluster::start(0, &["--cluster-require-full-coverage", "no"]).await;
+    let mut redis = Cluster::start(0, PATIENT, &["--cluster-require-full-coverage", "no"]).await;
     let mut trials: Vec<Trial> = Vec::new();
     for node in 0..MASTERS {
         trials.push(trial_on(&redis, node).await);
@@ -52,7 +53,7 @@ async fn the_engine_works_on_every_node_and_a_dead_one_stops_only_its_own_queues
 
 #[tokio::test]
 async fn a_cluster_that_is_down_is_told_as_such_and_comes_back() {
-    let mut redis = Cluster::start(0, &[]).await;
+    let mut redis = Cluster::start(0, QUICK, &[]).await;
     let trial = trial_on(&redis, 1).await;
     let producer = trial.engine.producer();
     redis.nodes[0].kill();
@@ -70,7 +71,7 @@ async fn a_cluster_that_is_down_is_told_as_such_and_comes_back() {
 
 #[tokio::test]
 async fn workers_follow_a_slot_that_moves_to_another_node() {
-    let redis = Cluster::start(0, &[]).await;
+    let redis = Cluster::start(0, PATIENT, &[]).await;
     let trial = trial_on(&redis, 0).await;
     let (jobs, keyslot) = (trial.key("jobs"), format!("CLUSTER KEYSLOT {}", trial.key("jobs")));
     let slot: u16 = redis.nodes[0].ask(&keyslot).await.unwrap();
@@ -101,7 +102,7 @@ async fn move_slot(redis: &Cluster, slot: u16) -> RedisResult<()> {
 /// What is known of the cluster at the start may be out of date, and one seed that answers is enough.
 #[tokio::test]
 async fn one_seed_that_answers_is_enough() {
-    let redis = Cluster::start(0, &[]).await;
+    let redis = Cluster::start(0, PATIENT, &[]).await;
     let server: Server = format!("redis+cluster://127.0.0.1:1,127.0.0.1:{}", redis.nodes[2].port).parse().unwrap();
     for name in ["one", "two", "three", "four", "five"] {
         let engine = Engine::new(server.clone(), name);

@@ -6,6 +6,7 @@
 
 mod acl;
 mod cluster;
+mod deployments;
 mod failover;
 mod life;
 mod outages;

@@ -5,14 +5,15 @@ use std::time::Duration;
 use bellwork_queue::{Engine, Server, Trouble};
 
 use crate::acl::rule;
+use crate::deployments::{PATIENT, QUICK, Sentinels};
 use crate::failover::Load;
 use crate::life::ordinary_life;
-use crate::servers::{Sentinels, Signal, replicated};
+use crate::servers::{Signal, replicated};
 use crate::support::{QUEUE, Trial, jobs, until};
 
 #[tokio::test]
 async fn workers_live_through_the_death_of_their_master() {
-    let mut redis = Sentinels::start().await;
+    let mut redis = Sentinels::start(QUICK).await;
     let trial = Trial::on(&redis.url()).await;
     let load = Load::start(trial).await;
     redis.servers[0].kill();
@@ -23,7 +24,7 @@ async fn workers_live_through_the_death_of_their_master() {
 /// Nobody closes the connections to a machine that hangs.
 #[tokio::test]
 async fn workers_leave_a_master_that_hangs() {
-    let redis = Sentinels::start().await;
+    let redis = Sentinels::start(QUICK).await;
     let trial = Trial::on(&redis.url()).await;
     let load = Load::start(trial).await;
     redis.servers[0].signal(Signal::Stop);
@@ -34,7 +35,7 @@ async fn workers_leave_a_master_that_hangs() {
 /// By a user with no more rights than the README says.
 #[tokio::test]
 async fn the_engine_works_on_the_master_that_sentinels_name() {
-    let redis = Sentinels::start().await;
+    let redis = Sentinels::start(PATIENT).await;
     for server in &redis.servers {
         let _: String = server.ask(&rule("worker", "test-", &["+role"])).await.unwrap();
     }
