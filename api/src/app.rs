@@ -6,13 +6,12 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 use bellwork_jobs::envelope::Addressed;
 use bellwork_jobs::submit::Submitter;
-use bellwork_queue::{Engine, Inspector};
+use bellwork_queue::{Connection, Engine, Inspector, Server};
 use bellwork_shared::catalogue::Catalogue;
 use bellwork_shared::config::Config;
 use bellwork_shared::config::http::HttpConfig;
 use bellwork_shared::installation::{self, Installation};
 use metrics_exporter_prometheus::PrometheusHandle;
-use redis::aio::ConnectionManager;
 use sqlx::PgPool;
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
@@ -34,7 +33,7 @@ pub(crate) struct App {
     /// The practice tests.
     pub(crate) catalogue: Catalogue,
     /// The queue instance of Redis, for the health check; jobs go through the next two.
-    pub(crate) redis: ConnectionManager,
+    pub(crate) redis: Connection,
     /// Pushes accepted jobs.
     pub(crate) submitter: Submitter,
     /// Looks at queues and steers them.
@@ -65,19 +64,16 @@ impl App {
         metrics: PrometheusHandle,
         cores: usize,
     ) -> anyhow::Result<(Self, JoinHandle<()>)> {
-        let queue_client =
-            bellwork_shared::redis::client(&config.redis.queue_url).context("REDIS_URL cannot be used")?;
-        let redis = bellwork_shared::redis::connection(&queue_client)?;
-        let events_client =
-            bellwork_shared::redis::client(&config.redis.cache_url).context("CACHE_REDIS_URL cannot be used")?;
-        let engine = Engine::new(queue_client, redis.clone(), &config.redis.prefix);
+        let server: Server = config.redis.queue_url.parse().context("REDIS_URL cannot be used")?;
+        let events: Server = config.redis.cache_url.parse().context("CACHE_REDIS_URL cannot be used")?;
+        let engine = Engine::new(server, &config.redis.prefix);
         let (submitter, outbox) = Submitter::start(engine.producer(), database.clone());
         let app = Self {
             config: config.http.clone(),
-            hub: Hub::start(events_client, &config.redis.prefix, database.clone(), config.http.stream_heartbeat),
+            hub: Hub::start(events, &config.redis.prefix, database.clone(), config.http.stream_heartbeat),
             catalogue: Catalogue::new(database.clone()),
             database,
-            redis,
+            redis: engine.connection(),
             submitter,
             inspector: engine.inspector(),
             passwords: Passwords::new(cores),

@@ -6,9 +6,8 @@ use std::time::{Duration, Instant, SystemTime};
 
 use apalis_core::worker::builder::WorkerBuilder;
 use apalis_core::worker::context::WorkerContext;
-use bellwork_queue::{Delivery, Engine, Handler, NewJob, Producer, Verdict, WorkerProcess};
+use bellwork_queue::{Connection, Delivery, Engine, Handler, NewJob, Producer, Verdict, WorkerProcess};
 use clap::Args;
-use redis::aio::ConnectionManager;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -76,14 +75,14 @@ pub(crate) async fn measure(arguments: &Arguments) -> anyhow::Result<Figures> {
 struct Bench {
     engine: Engine,
     producer: Producer,
-    redis: ConnectionManager,
+    redis: Connection,
 }
 
 impl Bench {
     async fn new(url: &str) -> anyhow::Result<Self> {
-        let client = redis::Client::open(url)?;
-        let redis = ConnectionManager::new(client.clone()).await?;
-        let engine = Engine::new(client, redis.clone(), &format!("bench-{}", Uuid::new_v4().simple()));
+        let engine = Engine::new(url.parse()?, &format!("bench-{}", Uuid::new_v4().simple()));
+        let mut redis = engine.connection();
+        let _: String = redis::cmd("PING").query_async(&mut redis).await?;
         Ok(Self { producer: engine.producer(), engine, redis })
     }
 

@@ -3,11 +3,11 @@
 use std::str::FromStr;
 
 use anyhow::Context;
-use bellwork_queue::Engine;
+use bellwork_queue::{Engine, Server};
 use bellwork_shared::config::Variables;
 use bellwork_shared::config::database::DatabaseConfig;
 use bellwork_shared::config::redis::RedisConfig;
-use bellwork_shared::{database, redis};
+use bellwork_shared::database;
 use sqlx::PgPool;
 use sqlx::postgres::PgConnectOptions;
 
@@ -29,7 +29,6 @@ pub(crate) fn unlimited_database() -> anyhow::Result<PgConnectOptions> {
 /// The queues in Redis. The first command connects.
 pub(crate) fn engine() -> anyhow::Result<Engine> {
     let config = RedisConfig::read(&Variables::of_process())?;
-    let client = redis::client(&config.queue_url).context("REDIS_URL cannot be used")?;
-    let connection = redis::connection(&client).context("REDIS_URL cannot be used")?;
-    Ok(Engine::new(client, connection, &config.prefix))
+    let server: Server = config.queue_url.parse().context("REDIS_URL cannot be used")?;
+    Ok(Engine::new(server, &config.prefix))
 }

@@ -3,11 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bellwork_queue::Reporter;
+use bellwork_queue::{Connection, Reporter};
 use bellwork_shared::catalogue::Catalogue;
 use bellwork_shared::events::{Event, Progress, channel};
 use bellwork_shared::ids::{JobId, UserId};
-use redis::aio::ConnectionManager;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use tokio::time::timeout;
@@ -87,7 +86,7 @@ impl Context<'_> {
 /// Publishes live events. At most once: what must arrive stands in a table.
 #[derive(Clone)]
 pub struct Publisher {
-    redis: ConnectionManager,
+    redis: Connection,
     prefix: Arc<str>,
 }
 
@@ -99,7 +98,7 @@ impl std::fmt::Debug for Publisher {
 
 impl Publisher {
     /// Publishes on channels that begin with `prefix`.
-    pub fn new(redis: ConnectionManager, prefix: &str) -> Self {
+    pub fn new(redis: Connection, prefix: &str) -> Self {
         Self { redis, prefix: prefix.into() }
     }
 

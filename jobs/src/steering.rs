@@ -161,7 +161,7 @@ mod tests {
     use super::*;
     use crate::envelope::Addressed;
     use crate::kinds::close_stale_sessions::CloseStaleSessions;
-    use crate::rehearsal::redis_client;
+    use crate::rehearsal::redis;
     use crate::submit::{Options, new_job};
 
     struct Desk {
@@ -173,9 +173,7 @@ mod tests {
 
     impl Desk {
         fn new(database: &PgPool) -> Self {
-            let client = redis_client();
-            let connection = bellwork_shared::redis::connection(&client).unwrap();
-            let engine = Engine::new(client, connection, &format!("test-{}", Uuid::new_v4().simple()));
+            let engine = Engine::new(redis(), &format!("test-{}", Uuid::new_v4().simple()));
             let (submitter, _) = Submitter::start(engine.producer(), database.clone());
             Self { database: database.clone(), inspector: engine.inspector(), engine, submitter }
         }

@@ -77,7 +77,7 @@ impl FromStr for Cursor {
 
 /// A process that serves a queue.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Server {
+pub struct ServingProcess {
     /// Its identity.
     pub process: String,
     /// Its last beat, in ms since 1970.
@@ -120,7 +120,7 @@ impl Inspector {
     ///
     /// # Errors
     /// If Redis fails.
-    pub async fn servers(&self, queue: &str) -> Result<Vec<Server>, Error> {
+    pub async fn processes(&self, queue: &str) -> Result<Vec<ServingProcess>, Error> {
         // A process that serves a queue serves all its partitions.
         let Keys { processes, process_info, .. } = self.parts(queue)?.swap_remove(0);
         let mut look = redis::pipe();
@@ -129,7 +129,7 @@ impl Inspector {
         type Answer = ((i64, i64), Vec<(String, i64)>, std::collections::HashMap<String, String>);
         let ((seconds, _), beats, infos): Answer = look.query_async(&mut self.0.connection.clone()).await?;
         let silence = i64::try_from(DEAD_AFTER.as_millis()).unwrap_or(i64::MAX);
-        let server = |(process, last_beat): (String, i64)| Server {
+        let server = |(process, last_beat): (String, i64)| ServingProcess {
             alive: seconds * 1000 - last_beat < silence,
             info: infos.get(&process).and_then(|info| serde_json::from_str(info).ok()),
             process,

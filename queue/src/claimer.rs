@@ -289,7 +289,7 @@ fn read(answer: Value) -> Option<Claimed> {
 }
 
 fn read_job(id: &[u8], lease: Vec<u8>, marks: &[u8], stored: Vec<u8>) -> Option<ClaimedJob> {
-    let (options, payload) = read_stored(stored.into())?;
+    let (options, payload) = read_stored(stored.into());
     Some(ClaimedJob {
         id: Uuid::from_slice(id).ok()?,
         lease: Lease(lease.into()),
@@ -350,9 +350,7 @@ mod tests {
     async fn claimer() -> Claimer {
         let url =
             std::env::var("TEST_REDIS_URL").expect("TEST_REDIS_URL names a Redis for tests: scripts/test sets it");
-        let client = redis::Client::open(url).unwrap();
-        let connection = redis::aio::ConnectionManager::new(client.clone()).await.unwrap();
-        let engine = Engine::new(client, connection, &format!("test-{}", Uuid::new_v4().simple()));
+        let engine = Engine::new(url.parse().unwrap(), &format!("test-{}", Uuid::new_v4().simple()));
         let keys = Arc::new(engine.keys("work").unwrap());
         let in_hand = InHand::default();
         let (_, stop) = watch::channel(false);

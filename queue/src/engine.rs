@@ -3,29 +3,39 @@
 use std::fmt;
 use std::sync::Arc;
 
-use redis::aio::ConnectionManager;
-
+use crate::connection::{Connection, Server};
 use crate::error::Error;
 use crate::inspector::Inspector;
 use crate::keys::Keys;
 use crate::partition::Partitions;
 use crate::producer::Producer;
 
-/// One Redis server and the prefix of all keys. Cheap to clone.
+/// One Redis, of whatever topology, and the prefix of all keys. Cheap to clone.
 #[derive(Clone)]
 pub struct Engine {
-    pub(crate) client: redis::Client,
-    pub(crate) connection: ConnectionManager,
+    pub(crate) server: Arc<Server>,
+    pub(crate) connection: Connection,
     prefix: Arc<str>,
     pub(crate) partitions: Partitions,
 }
 
 impl Engine {
-    /// The queues under `prefix` on the server of `client`. `connection` carries all commands but the subscription to
-    /// wake-ups and the beats, which open their own.
+    /// The queues under `prefix` on `server`. Opens nothing yet. One connection carries all commands but the subscription
+    /// to wake-ups and the beats, which open their own.
     #[must_use]
-    pub fn new(client: redis::Client, connection: ConnectionManager, prefix: &str) -> Self {
-        Self { client, connection, prefix: prefix.into(), partitions: Partitions::default() }
+    pub fn new(server: Server, prefix: &str) -> Self {
+        Self {
+            connection: server.connection(),
+            server: Arc::new(server),
+            prefix: prefix.into(),
+            partitions: Partitions::default(),
+        }
+    }
+
+    /// The connection that carries the commands, for others to share.
+    #[must_use]
+    pub fn connection(&self) -> Connection {
+        self.connection.clone()
     }
 
     /// Pushes jobs. Must be called within a runtime.

@@ -191,7 +191,7 @@ impl Look {
 
     fn view(self, id: Uuid) -> Option<JobView> {
         let waits_for = self.reasons();
-        let (options, payload) = read_stored(self.stored)?;
+        let (options, payload) = read_stored(self.stored);
         let some = |text: String| (!text.is_empty()).then_some(text);
         let process = self.lease.get(1..9).map(|process| String::from_utf8_lossy(process).into_owned());
         Some(JobView {

@@ -160,7 +160,7 @@ impl Inspector {
     pub async fn resume(&self, queue: &str) -> Result<(), Error> {
         for keys in self.parts(queue)? {
             let mut resume = redis::pipe();
-            resume.hdel(&*keys.state, "paused").ignore().publish(&*keys.wake, 0).ignore();
+            resume.hdel(&*keys.state, "paused").ignore().cmd("SPUBLISH").arg(&*keys.wake).arg(0).ignore();
             resume.query_async::<()>(&mut self.0.connection.clone()).await?;
         }
         Ok(())

@@ -175,18 +175,23 @@ pub(crate) struct Options {
     pub(crate) batch: Option<String>,
 }
 
-/// Reads a stored job. None if it is none of ours.
-pub(crate) fn read_stored(stored: Bytes) -> Option<(Options, Bytes)> {
-    let length = usize::from(u16::from_be_bytes([*stored.first()?, *stored.get(1)?]));
-    if length == 0 {
-        return Some((Options::default(), stored.slice(2..)));
+/// Reads a stored job. What is none was stored by somebody else: it has no options, and all of it is the payload.
+pub(crate) fn read_stored(stored: Bytes) -> (Options, Bytes) {
+    let length = stored.first_chunk().map_or(0, |length| usize::from(u16::from_be_bytes(*length)));
+    match stored.get(2..2 + length) {
+        Some([]) => (Options::default(), stored.slice(2..)),
+        Some(options) => (Options::read(options).unwrap_or_default(), stored.slice(2 + length..)),
+        None => (Options::default(), stored),
     }
-    let options = std::str::from_utf8(stored.get(2..2 + length)?).ok()?;
-    let mut fields = options.get(1..)?.split('\0');
-    let mut next = || fields.next().map(|field| (!field.is_empty()).then(|| field.to_owned()));
-    let deadline = next()?.map(|deadline| deadline.parse()).transpose().ok()?;
-    let options = Options { deadline, group: next()?, unique: next()?, batch: next()? };
-    Some((options, stored.slice(2 + length..)))
+}
+
+impl Options {
+    fn read(options: &[u8]) -> Option<Self> {
+        let mut fields = std::str::from_utf8(options).ok()?.get(1..)?.split('\0');
+        let mut next = || fields.next().map(|field| (!field.is_empty()).then(|| field.to_owned()));
+        let deadline = next()?.map(|deadline| deadline.parse()).transpose().ok()?;
+        Some(Self { deadline, group: next()?, unique: next()?, batch: next()? })
+    }
 }
 
 /// Whether the engine takes a group or a unique key: 1 to 100 bytes, neither NUL nor braces.
@@ -285,7 +290,8 @@ mod tests {
             NewJob { batch: Some(Uuid::max()), ..job(1) },
         ] {
             assert!(job.is_extended());
-            assert_ne!(read_stored(job.stored().into()).unwrap().0, Options::default(), "{job:?}");
+            let stored = job.stored().to_redis_args().remove(0);
+            assert_ne!(read_stored(stored.into()).0, Options::default(), "{job:?}");
         }
         assert!(!job(1).is_extended());
     }
@@ -295,7 +301,7 @@ mod tests {
         let stored = |job: &NewJob| Bytes::from(job.stored().to_redis_args().remove(0));
         let plain = job(3);
         assert_eq!(stored(&plain)[..], [0, 0, 7, 7, 7]);
-        assert_eq!(read_stored(stored(&plain)), Some((Options::default(), plain.payload)));
+        assert_eq!(read_stored(stored(&plain)), (Options::default(), plain.payload));
         let unique = Unique { key: "mail ü".into(), hold: Hold::UntilDone, conflict: Conflict::Keep };
         let all = NewJob {
             group: Some("school 7".into()),
@@ -304,7 +310,7 @@ mod tests {
             batch: Some(Uuid::max()),
             ..job(2)
         };
-        let (options, payload) = read_stored(stored(&all)).unwrap();
+        let (options, payload) = read_stored(stored(&all));
         assert_eq!(payload, all.payload);
         let expected = Options {
             deadline: Some(12),
@@ -316,9 +322,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_stored_job_is_not_read() {
-        for bytes in [&b""[..], b"\0", b"\0\x05abc", b"\0\x03\xff\xff\xff", b"\0\x01x"] {
-            assert_eq!(read_stored(Bytes::copy_from_slice(bytes)), None, "{bytes:?}");
+    fn what_somebody_else_has_stored_is_payload() {
+        for bytes in [&b""[..], b"\0", b"\0\x05abc", b"{\"k\":\"notify_user\"}"] {
+            let stored = Bytes::copy_from_slice(bytes);
+            assert_eq!(read_stored(stored.clone()), (Options::default(), stored), "{bytes:?}");
+        }
+        for (bytes, payload) in [(&b"\0\x03\xff\xff\xffrest"[..], "rest"), (b"\0\x01x", "")] {
+            let stored = Bytes::copy_from_slice(bytes);
+            assert_eq!(read_stored(stored), (Options::default(), payload.into()), "{bytes:?}");
         }
     }
 }

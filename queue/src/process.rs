@@ -4,12 +4,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
-use redis::aio::MultiplexedConnection;
+use futures_util::future::join_all;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{oneshot, watch};
 use tracing::warn;
 use uuid::Uuid;
 
+use crate::connection::{Connection, Server};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::keys::Keys;
@@ -86,7 +87,13 @@ impl Beat {
     pub(crate) async fn start(engine: &Engine, process: ProcessId, queues: &[&str]) -> Result<Self, Error> {
         let keys = queues.iter().map(|queue| engine.keys(queue)).collect::<Result<Vec<_>, _>>()?;
         let info = serde_json::to_string(&ProcessInfo::of_this()).expect("text and numbers");
-        let mut beats = Beats { client: engine.client.clone(), connection: None, keys: keys.into(), process, info };
+        let mut beats = Beats {
+            connection: engine.server.connection(),
+            server: Arc::clone(&engine.server),
+            keys: keys.into(),
+            process,
+            info,
+        };
         let (stop, stopped) = watch::channel(false);
         let (began, first) = oneshot::channel();
         let run = move || {
@@ -97,7 +104,7 @@ impl Beat {
             }
         };
         let thread = thread::Builder::new().name("beat".into()).spawn(run);
-        let thread = thread.map_err(|error| Error::Redis(error.into()))?;
+        let thread = thread.map_err(Error::Thread)?;
         // An error says only that the thread has ended, which it has logged.
         let _ = first.await;
         Ok(Self { stop, thread: Mutex::new(Some(thread)) })
@@ -121,8 +128,9 @@ impl Drop for Beat {
 }
 
 struct Beats {
-    client: redis::Client,
-    connection: Option<MultiplexedConnection>,
+    server: Arc<Server>,
+    /// Of its own, in this thread's runtime.
+    connection: Connection,
     keys: Arc<[Keys]>,
     process: ProcessId,
     info: String,
@@ -137,34 +145,41 @@ impl Beats {
                 _ = stopped.wait_for(|stopped| *stopped) => return,
                 _ = interval.tick() => {}
             }
-            match tokio::time::timeout(BEAT_TIMEOUT, self.beat()).await {
-                Ok(Ok(())) => {}
-                Ok(Err(error)) => self.failed(&error.to_string()),
-                Err(_) => self.failed("no answer"),
-            }
+            self.beat().await;
             if let Some(began) = began.take() {
                 let _ = began.send(());
             }
         }
     }
 
-    fn failed(&mut self, error: &str) {
-        self.connection = None;
-        metrics::counter!("bellwork_beats_failed_total").increment(1);
-        warn!(error, "a beat failed; after {} s of silence others take this process's jobs", DEAD_AFTER.as_secs());
+    /// Each queue by itself: in a cluster, the one whose server is away must not silence the others.
+    async fn beat(&mut self) {
+        let beats = self.keys.iter().map(|keys| tokio::time::timeout(BEAT_TIMEOUT, self.beat_for(keys)));
+        let mut failed = false;
+        for (keys, beat) in self.keys.iter().zip(join_all(beats).await) {
+            let error = match beat {
+                Ok(Ok(())) => continue,
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "no answer".to_owned(),
+            };
+            failed = true;
+            metrics::counter!("bellwork_beats_failed_total").increment(1);
+            let silence = DEAD_AFTER.as_secs();
+            warn!(
+                error,
+                queue = &*keys.queue,
+                "a beat failed; after {silence} s of silence others take this process's jobs"
+            );
+        }
+        if failed {
+            self.connection = self.server.connection();
+        }
     }
 
-    async fn beat(&mut self) -> redis::RedisResult<()> {
-        let connection = match &mut self.connection {
-            Some(connection) => connection,
-            none => none.insert(self.client.get_multiplexed_async_connection().await?),
-        };
-        for keys in &*self.keys {
-            let mut beat = scripts::BEAT.on(keys);
-            beat.arg(self.process.as_str()).arg(&self.info).arg(SENTINEL);
-            scripts::call::<()>(&beat, connection).await?;
-        }
-        Ok(())
+    async fn beat_for(&self, keys: &Keys) -> redis::RedisResult<()> {
+        let mut beat = scripts::BEAT.on(keys);
+        beat.arg(self.process.as_str()).arg(&self.info).arg(SENTINEL);
+        scripts::call(&beat, &mut self.connection.clone()).await
     }
 }
 
@@ -173,11 +188,13 @@ impl Beats {
 /// # Errors
 /// If Redis fails: the process is then found dead by its silence.
 pub(crate) async fn leave(engine: &Engine, process: ProcessId, queues: &[&str]) -> Result<(), Error> {
+    let mut left = Ok(());
     for queue in queues {
         let keys = engine.keys(queue)?;
         let mut leave = scripts::LEAVE.on(&keys);
         leave.arg(process.as_str()).arg("");
-        scripts::call::<()>(&leave, &mut engine.connection.clone()).await?;
+        let done = scripts::call::<()>(&leave, &mut engine.connection.clone()).await;
+        left = left.and(done.map_err(Error::from));
     }
-    Ok(())
+    left
 }

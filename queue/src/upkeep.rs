@@ -142,8 +142,7 @@ impl Recovery {
             let Ok(uuid) = Uuid::from_slice(&id) else { continue };
             let stored: Option<Vec<u8>> =
                 redis::cmd("HGET").arg(&*self.keys.jobs).arg(id).query_async(&mut connection).await?;
-            let payload =
-                stored.and_then(|stored| read_stored(stored.into())).map_or_else(Vec::new, |job| job.1.to_vec());
+            let payload = stored.map_or_else(Vec::new, |stored| read_stored(stored.into()).1.to_vec());
             letters.push(DeadLetter { id: uuid, payload, evidence });
         }
         Ok(letters)

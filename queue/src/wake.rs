@@ -1,14 +1,15 @@
 //! Wake-up: an idle claimer learns of a push at once, over pub/sub. A message can be lost: claimers also poll.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::StreamExt;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tracing::debug;
 
+use crate::connection::{Server, Subscription};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::keys::Keys;
@@ -39,7 +40,7 @@ impl Wake {
         let keys = queues.iter().map(|queue| engine.keys(queue)).collect::<Result<Vec<Keys>, _>>()?;
         let bells: HashMap<_, _> = keys.into_iter().map(|keys| (keys.wake, Bells::default())).collect();
         let bells = Arc::new(bells);
-        let task = tokio::spawn(listen(engine.client.clone(), Arc::clone(&bells)));
+        let task = tokio::spawn(listen(Arc::clone(&engine.server), Arc::clone(&bells)));
         Ok(Self { bells, task })
     }
 
@@ -60,27 +61,24 @@ impl Drop for Wake {
     }
 }
 
-async fn listen(client: redis::Client, bells: Arc<HashMap<Arc<str>, Bells>>) {
+async fn listen(server: Arc<Server>, bells: Arc<HashMap<Arc<str>, Bells>>) {
     loop {
-        if let Err(error) = subscribe(&client, &bells).await {
-            debug!(%error, "no wake-ups; claimers poll");
-        }
+        let Err(error) = subscribe(&server, &bells).await;
+        debug!(%error, "no wake-ups; claimers poll");
         tokio::time::sleep(RECONNECT_PAUSE).await;
     }
 }
 
-async fn subscribe(client: &redis::Client, bells: &HashMap<Arc<str>, Bells>) -> redis::RedisResult<()> {
-    let mut pubsub = client.get_async_pubsub().await?;
+async fn subscribe(server: &Server, bells: &HashMap<Arc<str>, Bells>) -> redis::RedisResult<Infallible> {
     let channels: Vec<&str> = bells.keys().map(|channel| &**channel).collect();
-    pubsub.subscribe(&channels).await?;
+    let mut subscription = Subscription::open(server, &channels).await?;
     // Whatever was pushed before the subscription stood.
     bells.values().for_each(|bells| bells.ready.notify_one());
-    let mut messages = pubsub.into_on_message();
-    while let Some(message) = messages.next().await {
-        if let Some(bells) = bells.get(message.get_channel_name()) {
-            let bell = if message.get_payload_bytes() == CANCEL { &bells.cancel } else { &bells.ready };
+    loop {
+        let message = subscription.next().await?;
+        if let Some(bells) = bells.get(message.channel.as_str()) {
+            let bell = if message.payload == CANCEL { &bells.cancel } else { &bells.ready };
             bell.notify_one();
         }
     }
-    Ok(())
 }

@@ -20,7 +20,6 @@ pub mod passwords;
 pub mod points;
 pub mod practice_tests;
 pub mod ranking;
-pub mod redis;
 pub mod results;
 pub mod retention;
 pub mod sessions;

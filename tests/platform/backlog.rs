@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use bellwork_jobs::kinds::notify_user::NotifyUser;
 use bellwork_jobs::submit::{Options, Submitter, new_job};
 use bellwork_queue::{Engine, Priority};
-use bellwork_shared::{ledger, redis};
+use bellwork_shared::ledger;
 use bellwork_tests::installation::Installation;
 use serde_json::json;
 
@@ -18,9 +18,8 @@ async fn ten_thousand_jobs_pushed_before_any_worker_starts_are_all_done_by_prior
     let installation = Installation::new().await;
     let api = installation.api().await;
     let student = installation.student(&api).await;
-    let client = redis::client(&installation.variable("REDIS_URL").parse().unwrap()).unwrap();
-    let connection = redis::connection(&client).unwrap();
-    let engine = Engine::new(client, connection, installation.variable("REDIS_PREFIX"));
+    let server = installation.variable("REDIS_URL").parse().unwrap();
+    let engine = Engine::new(server, installation.variable("REDIS_PREFIX"));
     let (submitter, _) = Submitter::start(engine.producer(), installation.database.clone());
     let note = NotifyUser {
         user_id: student.id.parse().unwrap(),

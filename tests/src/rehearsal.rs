@@ -21,7 +21,7 @@ use bellwork_jobs::mailer::Mailer;
 use bellwork_jobs::marker::Marker;
 use bellwork_jobs::queues;
 use bellwork_jobs::submit::{Options, Submitter, new_job};
-use bellwork_queue::{Drain, Engine, RetryPolicy};
+use bellwork_queue::{Drain, Engine, RetryPolicy, Server};
 use bellwork_shared::catalogue::Catalogue;
 use bellwork_shared::config::ai::AiConfig;
 use bellwork_shared::config::mail::MailConfig;
@@ -62,7 +62,7 @@ impl Rehearsal {
         let platform = Platform {
             database: database.clone(),
             catalogue: Catalogue::new(database.clone()),
-            publisher: Publisher::new(connection(&client()), &prefix),
+            publisher: Publisher::new(engine.connection(), &prefix),
             marker: Arc::new(Marker::new(&AiConfig { server: None }).expect("the built-in marker needs nothing")),
             mailer: Mailer::new(&mailer).expect("the folder is there"),
             public_url: "https://school.test/".parse().expect("it is an address"),
@@ -154,15 +154,7 @@ async fn drain(engine: &Engine, queue: &str, which: Drain, executor: &Executor) 
 }
 
 fn engine() -> (Engine, String) {
-    let (client, prefix) = (client(), format!("test-{}", Uuid::new_v4().simple()));
-    (Engine::new(client.clone(), connection(&client), &prefix), prefix)
-}
-
-fn client() -> redis::Client {
-    let url = of_test_run("TEST_REDIS_URL").parse().expect("it is an address");
-    bellwork_shared::redis::client(&url).expect("it is the address of a Redis")
-}
-
-fn connection(client: &redis::Client) -> redis::aio::ConnectionManager {
-    bellwork_shared::redis::connection(client).expect("the settings are right")
+    let server: Server = of_test_run("TEST_REDIS_URL").parse().expect("it is the address of a Redis");
+    let prefix = format!("test-{}", Uuid::new_v4().simple());
+    (Engine::new(server, &prefix), prefix)
 }

@@ -1,14 +1,14 @@
 //! Reconciling: after Redis lost data, and now and then, somebody walks all unfinished rows and pushes the missing.
 //!
-//! A key in Redis holds the run id of the server for which the last walk was finished. An empty Redis has no such key, a
-//! restarted or promoted one has another run id: in both cases jobs may be missing.
+//! A key in Redis holds the run id of the server for which the last walk was finished; in a cluster, those of all masters.
+//! An empty Redis has no such key, a restarted or promoted one has another run id: in both cases jobs may be missing.
 
 use std::time::Duration;
 
 use bellwork_jobs::reconcile::walk;
 use bellwork_jobs::submit::Submitter;
+use bellwork_queue::Connection as QueueConnection;
 use redis::AsyncCommands;
-use redis::aio::ConnectionManager;
 use sqlx::PgPool;
 use tokio::time::Instant;
 use tracing::{info, warn};
@@ -36,7 +36,7 @@ pub struct Reconciler {
 /// The queue instance and the keys that reconciling uses there.
 #[derive(Clone)]
 pub struct Connection {
-    redis: ConnectionManager,
+    redis: QueueConnection,
     reconciled: String,
     walker: String,
 }
@@ -50,7 +50,7 @@ impl std::fmt::Debug for Connection {
 impl Connection {
     /// The keys of the installation with this prefix.
     #[must_use]
-    pub fn new(redis: ConnectionManager, prefix: &str) -> Self {
+    pub fn new(redis: QueueConnection, prefix: &str) -> Self {
         let key = |name| format!("{{{prefix}:reconcile}}:{name}");
         Self { redis, reconciled: key("run_id"), walker: key("walker") }
     }
@@ -74,7 +74,7 @@ impl Reconciler {
 
     /// Walks if there is a reason and nobody else does. Returns whether it walked.
     async fn look(&mut self, due: bool) -> anyhow::Result<bool> {
-        let run_id = self.run_id().await?;
+        let run_id = self.redis.redis.run_id().await?;
         let reconciled: Option<String> = self.redis.redis.get(&self.redis.reconciled).await?;
         let lost = reconciled.as_deref() != Some(&run_id);
         if !lost && !due {
@@ -92,13 +92,6 @@ impl Reconciler {
         self.finish(&token, &run_id).await?;
         info!(jobs = walked, seconds = started.elapsed().as_secs_f64(), "reconciled");
         Ok(true)
-    }
-
-    /// The identity of the running Redis process.
-    async fn run_id(&mut self) -> anyhow::Result<String> {
-        let info: String = redis::cmd("INFO").arg("server").query_async(&mut self.redis.redis).await?;
-        let run_id = info.lines().find_map(|line| line.strip_prefix("run_id:"));
-        Ok(run_id.map(str::trim).ok_or_else(|| anyhow::anyhow!("Redis did not tell its run id"))?.to_owned())
     }
 
     async fn take_turn(&mut self, token: &str) -> anyhow::Result<bool> {

@@ -11,11 +11,11 @@ use bellwork_jobs::mailer::Mailer;
 use bellwork_jobs::marker::Marker;
 use bellwork_jobs::queues::{self, Queue};
 use bellwork_jobs::submit::Submitter;
-use bellwork_queue::{Delivery, Engine, Handler, RetryPolicy, Verdict, WorkerProcess};
+use bellwork_queue::{Delivery, Engine, Handler, RetryPolicy, Server, Verdict, WorkerProcess};
 use bellwork_shared::catalogue::Catalogue;
 use bellwork_shared::config::Config;
 use bellwork_shared::config::worker::QueueSelection;
-use bellwork_shared::{database, redis};
+use bellwork_shared::database;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::task::AbortOnDropHandle;
@@ -64,9 +64,8 @@ pub fn select(selection: &QueueSelection) -> anyhow::Result<Vec<(&'static Queue,
 pub async fn run(config: &Config, stage: watch::Receiver<Stage>) -> anyhow::Result<()> {
     let serving = select(&config.worker.queues).context("WORKER_QUEUES cannot be used")?;
     let names: Vec<&'static str> = serving.iter().map(|(queue, _)| queue.name).collect();
-    let client = redis::client(&config.redis.queue_url).context("REDIS_URL cannot be used")?;
-    let connection = redis::connection(&client).context("REDIS_URL cannot be used")?;
-    let engine = Engine::new(client, connection.clone(), &config.redis.prefix);
+    let server: Server = config.redis.queue_url.parse().context("REDIS_URL cannot be used")?;
+    let engine = Engine::new(server, &config.redis.prefix);
     let platform = platform(config)?;
     let (submitter, _) = Submitter::start(engine.producer(), platform.database.clone());
     let process = Arc::new(WorkerProcess::start(engine.clone(), &names).await?);
@@ -76,7 +75,7 @@ pub async fn run(config: &Config, stage: watch::Receiver<Stage>) -> anyhow::Resu
         retry: RetryPolicy::exponential(config.worker.retry_base),
         worker: process.id().as_str().into(),
     };
-    let mut tasks = beside(config, &engine, &names, &executor, connection);
+    let mut tasks = beside(config, &engine, &names, &executor);
     info!(process = process.id().as_str(), queues = names.join(","), "running");
     tokio::select! {
         driven = drive(&process, &serving, &executor, config.worker.drain, stage) => driven,
@@ -88,13 +87,12 @@ pub async fn run(config: &Config, stage: watch::Receiver<Stage>) -> anyhow::Resu
 }
 
 fn platform(config: &Config) -> anyhow::Result<Platform> {
-    let events = redis::client(&config.redis.cache_url).context("CACHE_REDIS_URL cannot be used")?;
-    let events = redis::connection(&events).context("CACHE_REDIS_URL cannot be used")?;
+    let events: Server = config.redis.cache_url.parse().context("CACHE_REDIS_URL cannot be used")?;
     let database = database::pool(&config.database, "start-workers").context("DATABASE_URL cannot be used")?;
     Ok(Platform {
         catalogue: Catalogue::new(database.clone()),
         database,
-        publisher: Publisher::new(events, &config.redis.prefix),
+        publisher: Publisher::new(events.connection(), &config.redis.prefix),
         marker: Arc::new(Marker::new(&config.ai)?),
         mailer: Mailer::new(&config.mail)?,
         public_url: config.http.public_url.clone(),
@@ -103,18 +101,12 @@ fn platform(config: &Config) -> anyhow::Result<Platform> {
 }
 
 /// Starts what runs beside the workers: relay, reconciler, scheduler, and the quarantine of each queue.
-fn beside(
-    config: &Config,
-    engine: &Engine,
-    names: &[&'static str],
-    executor: &Executor,
-    connection: ::redis::aio::ConnectionManager,
-) -> JoinSet<()> {
+fn beside(config: &Config, engine: &Engine, names: &[&'static str], executor: &Executor) -> JoinSet<()> {
     let (database, submitter) = (executor.platform.database.clone(), executor.submitter.clone());
     let mut tasks = JoinSet::new();
     tasks.spawn(relay::run(database.clone(), submitter.clone()));
     tasks.spawn(schedule::run(database.clone(), submitter.clone(), schedule::ALL));
-    let redis = reconcile::Connection::new(connection, &config.redis.prefix);
+    let redis = reconcile::Connection::new(engine.connection(), &config.redis.prefix);
     tasks.spawn(reconcile::Reconciler { database, submitter, redis, every: config.worker.reconcile_every }.run());
     for queue in names {
         let looked_after = quarantine::run(engine.clone(), queue, executor.clone());

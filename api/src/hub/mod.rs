@@ -15,6 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use bellwork_queue::Server;
 use bellwork_shared::ids::{SessionId, UserId};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -101,12 +102,12 @@ pub(crate) struct Hub {
 }
 
 impl Hub {
-    /// Starts its tasks on the current runtime. Events come over the Redis of `client`, on channels under `prefix`.
-    pub(crate) fn start(client: redis::Client, prefix: &str, database: PgPool, heartbeat: Duration) -> Self {
+    /// Starts its tasks on the current runtime. Events come over the Redis `server`, on channels under `prefix`.
+    pub(crate) fn start(server: Server, prefix: &str, database: PgPool, heartbeat: Duration) -> Self {
         let (commands, received) = mpsc::unbounded_channel();
         let (counted, count) = watch::channel(0);
         let alarm = patrol::start(commands.downgrade(), database, heartbeat);
-        subscription::start(client, prefix, received, counted, alarm);
+        subscription::start(server, prefix, received, counted, alarm);
         Self { commands, count, seats: Arc::default(), heartbeat }
     }
 

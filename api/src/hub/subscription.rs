@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
+use bellwork_queue::Server;
 use bellwork_shared::events::{Event, channel};
 use bellwork_shared::ids::UserId;
 use futures_util::StreamExt;
@@ -25,7 +26,7 @@ const PING_EVERY: Duration = Duration::from_secs(5);
 const BATCH: usize = 500;
 
 pub(super) fn start(
-    client: redis::Client,
+    server: Server,
     prefix: &str,
     commands: mpsc::UnboundedReceiver<Command>,
     counted: watch::Sender<usize>,
@@ -34,7 +35,7 @@ pub(super) fn start(
     // So that a process without streams shows none, rather than nothing.
     metrics::gauge!("bellwork_streams", "transport" => TRANSPORT).increment(0);
     let switchboard = Switchboard {
-        client,
+        server,
         prefix: prefix.to_owned(),
         counted,
         patrol,
@@ -49,7 +50,7 @@ pub(super) fn start(
 }
 
 struct Switchboard {
-    client: redis::Client,
+    server: Server,
     prefix: String,
     counted: watch::Sender<usize>,
     /// Wakes the patrol when events may have been lost.
@@ -153,7 +154,7 @@ impl Switchboard {
     }
 
     async fn connect(&mut self) -> redis::RedisResult<()> {
-        let (mut sink, events) = answered(self.client.get_async_pubsub()).await?.split();
+        let (mut sink, events) = answered(self.server.pubsub()).await?.split();
         let users: Vec<_> = self.registry.users().collect();
         subscribe(&mut sink, &self.prefix, &users).await?;
         if let Some(since) = self.down_since.take() {

@@ -10,7 +10,7 @@ use bellwork_queue::{Engine, Inspector};
 use bellwork_shared::config::{Config, Variables};
 use bellwork_shared::ids::{JobId, UserId};
 use bellwork_shared::notifications::{self, NewNotification, Notification};
-use bellwork_shared::{redis, telemetry};
+use bellwork_shared::telemetry;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
@@ -50,15 +50,13 @@ impl Application {
             ("STREAM_DRAIN_SECONDS", "1"),
         ];
         let config = Config::read(&Variables::of_pairs(defaults.iter().chain(variables).copied())).unwrap();
-        let client = redis::client(&redis_url().parse().unwrap()).unwrap();
-        let connection = redis::connection(&client).unwrap();
         let server = Server::start(&config, Role::All, database.clone(), recorder()).unwrap();
-        let engine = Engine::new(client, connection.clone(), &prefix);
+        let engine = Engine::new(redis_url().parse().unwrap(), &prefix);
         Self {
             url: format!("http://{}", server.address()),
             database,
             config,
-            publisher: Publisher::new(connection, &prefix),
+            publisher: Publisher::new(engine.connection(), &prefix),
             inspector: engine.inspector(),
             engine,
             server,

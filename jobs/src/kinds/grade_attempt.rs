@@ -171,8 +171,8 @@ mod tests {
         let first = claims(&[("k1", "The mill failed"), ("k2", "the market grew")], "Well done.");
         let server = ChatServer::start([first, claims(&[("k1", "The mill jammed.")], "Half of it.")]).await;
         let scene = scene(&database, ai(&server)).await;
-        let (job, client) = (JobId::new(), rehearsal::redis_client());
-        let mut listener = client.get_async_pubsub().await.unwrap();
+        let job = JobId::new();
+        let mut listener = rehearsal::redis().pubsub().await.unwrap();
         listener.subscribe(channel(&scene.stage.prefix, scene.user)).await.unwrap();
         let performed = scene.stage.perform_as(job, Some(scene.user), &scene.job()).await.unwrap();
         let usage = json!({ "prompt_tokens": 200, "completion_tokens": 40, "requests": 2 });

@@ -7,6 +7,7 @@ pub(crate) mod smtp_server;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use bellwork_queue::Server;
 use bellwork_shared::answers::{Answer, Response};
 use bellwork_shared::attempts::{self, NewAttempt};
 use bellwork_shared::catalogue::Catalogue;
@@ -62,9 +63,9 @@ pub(crate) struct Stage {
     pub(crate) mail: TemporaryDirectory,
 }
 
-pub(crate) fn redis_client() -> redis::Client {
+pub(crate) fn redis() -> Server {
     let url = std::env::var("TEST_REDIS_URL").expect("TEST_REDIS_URL is set: scripts/test does it");
-    bellwork_shared::redis::client(&url.parse().unwrap()).unwrap()
+    url.parse().unwrap()
 }
 
 impl Stage {
@@ -72,11 +73,10 @@ impl Stage {
         let (mail, prefix) = (TemporaryDirectory::new(), format!("test-{}", Uuid::new_v4().simple()));
         let from = "Bellwork <bellwork@school.test>".to_owned();
         let mailer = Mailer::new(&MailConfig { smtp_url: None, from, dir: mail.path().to_owned() }).unwrap();
-        let redis = bellwork_shared::redis::connection(&redis_client()).unwrap();
         let platform = Platform {
             database: database.clone(),
             catalogue: Catalogue::new(database.clone()),
-            publisher: Publisher::new(redis, &prefix),
+            publisher: Publisher::new(redis().connection(), &prefix),
             marker: Arc::new(marker),
             mailer,
             public_url: "https://school.test/practice/".parse().unwrap(),

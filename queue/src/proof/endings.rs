@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::model::{At, Model, SOME_DAY};
 use crate::delivery::{DEATHS_OF_A_SUSPECT, Verdict};
 use crate::inspector::Removal;
-use crate::upkeep::{DEATHS_ALLOWED, Recovered};
+use crate::recovery::{DEATHS_ALLOWED, Recovered};
 
 impl Model {
     fn end(&mut self, id: Uuid) {

@@ -99,7 +99,7 @@ impl Snapshot {
     }
 
     fn options(&self, id: Uuid) -> Options {
-        read_stored(self.jobs[&id].clone().into()).unwrap().0
+        read_stored(self.jobs[&id].clone().into()).0
     }
 
     pub(super) fn lanes_have_turns_or_are_parked(&self) -> Checked {
@@ -158,7 +158,7 @@ impl Snapshot {
         prop_assert_eq!(self.jobs.keys().collect::<Vec<_>>(), model.jobs.keys().collect::<Vec<_>>(), "jobs");
         for (id, job) in &model.jobs {
             prop_assert_eq!(self.places(*id), vec![place_of(job)], "place of {}", id);
-            let payload = read_stored(self.jobs[id].clone().into()).unwrap().1;
+            let payload = read_stored(self.jobs[id].clone().into()).1;
             prop_assert_eq!(&payload, &job.job.payload);
             let marks = self.marks.get(id).map_or(String::new(), |marks| String::from_utf8(marks.clone()).unwrap());
             prop_assert_eq!(crate::delivery::Marks::parse(&marks), Some(job.marks), "marks of {}", id);

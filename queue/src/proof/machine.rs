@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 
 use proptest::prelude::*;
 use proptest::test_runner::TestRunner;
-use redis::ScriptInvocation;
 use uuid::Uuid;
 
 use super::claims::{Answer, Claim};
@@ -18,8 +17,8 @@ use crate::delivery::{DEATHS_OF_A_SUSPECT, Verdict};
 use crate::inspector::Removal;
 use crate::job::NewJob;
 use crate::producer::Producer;
-use crate::scripts::{self, Script};
-use crate::upkeep::{DEATHS_ALLOWED, Recovered};
+use crate::recovery::{DEATHS_ALLOWED, Recovered};
+use crate::scripts::{self, Call, Script};
 
 pub(super) struct Machine {
     pub(super) trial: Trial,
@@ -201,7 +200,7 @@ pub(super) fn script_of(verdict: &Verdict) -> &'static Script {
 }
 
 /// What the settler sends beside the lease.
-pub(super) fn add_details(call: &mut ScriptInvocation<'_>, verdict: &Verdict) {
+pub(super) fn add_details(call: &mut Call, verdict: &Verdict) {
     let millis = |delay: &std::time::Duration| u64::try_from(delay.as_millis()).unwrap_or(u64::MAX).to_string();
     match verdict {
         Verdict::Complete => call,

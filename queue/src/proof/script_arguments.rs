@@ -20,8 +20,9 @@ use super::transition::{PROCESSES, transitions};
 use super::trial::{Ground, QUEUE, Trial};
 use crate::delivery::{DEATHS_OF_A_SUSPECT, Verdict};
 use crate::producer::Producer;
+use crate::recovery::DEATHS_ALLOWED;
 use crate::scripts::{self, Script};
-use crate::upkeep::{DEATHS_ALLOWED, Upkeep};
+use crate::upkeep::Upkeep;
 
 /// An argument of a script that is shown leases.
 #[derive(Clone, Debug)]

@@ -1,15 +1,16 @@
 //! A queue of its own on the Redis of the test run.
 
 use std::sync::LazyLock;
+use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{FromRedisValue, ScriptInvocation};
+use redis::FromRedisValue;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
 
+use crate::connection::{Connection, Server};
 use crate::engine::Engine;
 use crate::keys::Keys;
-use crate::scripts;
+use crate::scripts::{self, Call};
 
 pub(crate) const QUEUE: &str = "work";
 
@@ -23,14 +24,13 @@ pub(crate) static FAR: LazyLock<i64> = LazyLock::new(|| {
 pub(crate) struct Trial {
     pub(crate) engine: Engine,
     pub(crate) keys: Keys,
-    pub(crate) redis: ConnectionManager,
+    pub(crate) redis: Connection,
 }
 
-/// Where one test's cases run: a runtime and a connection that they share.
+/// Where one test's cases run: a runtime and a server that they share.
 pub(crate) struct Ground {
     runtime: Runtime,
-    client: redis::Client,
-    redis: ConnectionManager,
+    server: Server,
 }
 
 impl Ground {
@@ -38,36 +38,35 @@ impl Ground {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let url =
             std::env::var("TEST_REDIS_URL").expect("TEST_REDIS_URL names a Redis for tests: scripts/test sets it");
-        let client = redis::Client::open(url).unwrap();
-        let patient = ConnectionManagerConfig::new().set_response_timeout(Some(std::time::Duration::from_secs(30)));
-        let redis = runtime.block_on(ConnectionManager::new_with_config(client.clone(), patient)).unwrap();
-        Self { runtime, client, redis }
+        let patience = Duration::from_secs(30);
+        Self { runtime, server: url.parse::<Server>().unwrap().with_timeouts(patience, patience) }
     }
 
     /// Runs one case on a queue of its own.
     pub(crate) fn run<T>(&self, case: impl AsyncFnOnce(Trial) -> T) -> T {
         let prefix = format!("proof-{}", Uuid::new_v4().simple());
-        let engine = Engine::new(self.client.clone(), self.redis.clone(), &prefix);
+        let engine = Engine::new(self.server.clone(), &prefix);
+        let redis = engine.connection();
         let keys = engine.keys(QUEUE).unwrap();
-        let trial = Trial { engine, keys: keys.clone(), redis: self.redis.clone() };
+        let trial = Trial { engine, keys: keys.clone(), redis: redis.clone() };
         self.runtime.block_on(async {
             let result = case(trial).await;
             let mut delete = redis::cmd("DEL");
             keys.all().for_each(|key| {
                 delete.arg(key);
             });
-            let () = delete.query_async(&mut self.redis.clone()).await.unwrap();
+            let () = delete.query_async(&mut redis.clone()).await.unwrap();
             result
         })
     }
 }
 
 impl Trial {
-    pub(crate) async fn call<T: FromRedisValue>(&self, invocation: &ScriptInvocation<'_>) -> T {
+    pub(crate) async fn call<T: FromRedisValue>(&self, invocation: &Call) -> T {
         self.try_call(invocation).await.unwrap()
     }
 
-    pub(crate) async fn try_call<T: FromRedisValue>(&self, invocation: &ScriptInvocation<'_>) -> redis::RedisResult<T> {
+    pub(crate) async fn try_call<T: FromRedisValue>(&self, invocation: &Call) -> redis::RedisResult<T> {
         scripts::call(invocation, &mut self.redis.clone()).await
     }
 

@@ -18,5 +18,5 @@ for i = 1, #ARGV, 3 do
   end
 end
 local opened = free_groups()
-if buried > 0 and (opened or was_full(buried)) then redis.call('PUBLISH', WAKE, 0) end
+if buried > 0 and (opened or was_full(buried)) then redis.call('SPUBLISH', WAKE, 0) end
 return table.concat(results)

@@ -28,6 +28,6 @@ if #ended > 0 then
   redis.call('HDEL', JOBS, unpack(ended))
   forget(ended)
   local opened = free_groups()
-  if opened or was_full(#ended) then redis.call('PUBLISH', WAKE, 0) end
+  if opened or was_full(#ended) then redis.call('SPUBLISH', WAKE, 0) end
 end
 return table.concat(results)

@@ -8,6 +8,6 @@ end
 if #due > 0 then
   redis.call('ZREM', SCHEDULED, unpack(due))
   store_lines(add_last)
-  redis.call('PUBLISH', WAKE, #due)
+  redis.call('SPUBLISH', WAKE, #due)
 end
 return #due

@@ -24,5 +24,5 @@ end
 local parked = redis.call('ZRANGE', PARKED, 0, ARGV[last] - 1)
 for _, place in ipairs(parked) do join(place) end
 if #parked > 0 then redis.call('ZREM', PARKED, unpack(parked)) end
-redis.call('PUBLISH', WAKE, 0)
+redis.call('SPUBLISH', WAKE, 0)
 return redis.call('EXISTS', PARKED)

@@ -102,6 +102,6 @@ end
 
 store_lines(add_last)
 if moved > 0 then
-  redis.call('PUBLISH', WAKE, moved)
+  redis.call('SPUBLISH', WAKE, moved)
 end
 return table.concat(results)

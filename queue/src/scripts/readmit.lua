@@ -13,5 +13,5 @@ for i = 1, #page[2], 2 do
   end
 end
 store_lines(add_first)
-if admitted > 0 then redis.call('PUBLISH', WAKE, admitted) end
+if admitted > 0 then redis.call('SPUBLISH', WAKE, admitted) end
 return { page[1], admitted }

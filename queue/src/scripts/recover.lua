@@ -63,5 +63,5 @@ for i = 1, #page[2], 2 do
 end
 store_lines(add_first)
 free_groups()
-if taken > 0 then redis.call('PUBLISH', WAKE, taken) end
+if taken > 0 then redis.call('SPUBLISH', WAKE, taken) end
 return { page[1], taken, buried }

@@ -7,7 +7,7 @@ if not job then return 0 end
 if redis.call('HEXISTS', LEASES, id) == 1 then
   if ARGV[2] ~= '1' then return 2 end
   redis.call('SADD', CANCELLING, id)
-  redis.call('PUBLISH', WAKE, 'cancel')
+  redis.call('SPUBLISH', WAKE, 'cancel')
   return 3
 end
 local group, unique, batch = read_options(options_of(job))

@@ -41,5 +41,5 @@ for i = 1, #ARGV, 4 do
 end
 store_lines(add_first)
 free_groups()
-if given > 0 then redis.call('PUBLISH', WAKE, 0) end
+if given > 0 then redis.call('SPUBLISH', WAKE, 0) end
 return table.concat(results)

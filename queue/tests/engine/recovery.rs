@@ -67,8 +67,8 @@ fn jobs_of_a_live_busy_process_are_never_taken() {
     let (sent, mut deliveries) = mpsc::unbounded_channel();
     let blocked = busy.block_on(async {
         let trial = Trial { prefix: trial.prefix.clone(), ..Trial::new().await };
-        let client = redis::Client::open(crate::support::redis_url()).unwrap();
-        let engine = bellwork_queue::Engine::new(client, trial.redis.clone(), &trial.prefix);
+        let server = crate::support::redis_url().parse().unwrap();
+        let engine = bellwork_queue::Engine::new(server, &trial.prefix);
         let trial = Trial { engine, ..trial };
         let sent = sent.clone();
         trial

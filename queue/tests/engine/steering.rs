@@ -178,9 +178,9 @@ async fn a_waiting_job_is_explained() {
     until(|| async { inspector.counts(QUEUE).await.unwrap().workers == 1 }).await;
     let waits = inspector.explain(QUEUE, all[1].id).await.unwrap().unwrap().waits_for;
     assert_eq!(waits, [Reason::Paused, Reason::Position(2)]);
-    let servers = inspector.servers(QUEUE).await.unwrap();
-    assert_eq!((servers.len(), servers[0].alive), (1, true));
-    assert_eq!(servers[0].info.as_ref().unwrap().pid, std::process::id());
+    let processes = inspector.processes(QUEUE).await.unwrap();
+    assert_eq!((processes.len(), processes[0].alive), (1, true));
+    assert_eq!(processes[0].info.as_ref().unwrap().pid, std::process::id());
     working.drain().await;
     assert!(inspector.explain(QUEUE, Uuid::now_v7()).await.unwrap().is_none());
 }

@@ -6,8 +6,7 @@ use std::time::Duration;
 
 use apalis_core::worker::builder::WorkerBuilder;
 use apalis_core::worker::context::WorkerContext;
-use bellwork_queue::{Delivery, Engine, Handler, NewJob, Priority, Pushed, Verdict, WorkerProcess};
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
+use bellwork_queue::{Connection, Delivery, Engine, Handler, NewJob, Priority, Pushed, Server, Verdict, WorkerProcess};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
@@ -23,7 +22,7 @@ pub(crate) fn redis_url() -> String {
 /// An engine of its own: nobody else has its prefix.
 pub(crate) struct Trial {
     pub(crate) engine: Engine,
-    pub(crate) redis: ConnectionManager,
+    pub(crate) redis: Connection,
     pub(crate) prefix: String,
 }
 
@@ -33,14 +32,12 @@ impl Trial {
     }
 
     pub(crate) async fn on(url: &str) -> Self {
-        let client = redis::Client::open(url).unwrap();
-        let config = ConnectionManagerConfig::new()
-            .set_connection_timeout(Some(Duration::from_secs(1)))
-            .set_response_timeout(Some(Duration::from_secs(2)))
-            .set_max_delay(Duration::from_millis(200));
-        let redis = ConnectionManager::new_with_config(client.clone(), config).await.unwrap();
+        let server: Server = url.parse().unwrap();
         let prefix = format!("test-{}", Uuid::new_v4().simple());
-        Self { engine: Engine::new(client, redis.clone(), &prefix), redis, prefix }
+        let engine = Engine::new(server.with_timeouts(Duration::from_secs(1), Duration::from_secs(2)), &prefix);
+        let mut redis = engine.connection();
+        let _: String = redis::cmd("PING").query_async(&mut redis).await.unwrap();
+        Self { engine, redis, prefix }
     }
 
     pub(crate) fn key(&self, name: &str) -> String {

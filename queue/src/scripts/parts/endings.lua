@@ -54,7 +54,7 @@ local function leave_batch(batch)
     local id = string.sub(callback, 2, 17)
     redis.call('HDEL', BATCHES, id)
     add_last(string.sub(callback, 1, 1) .. string.sub(callback, 18), { id })
-    redis.call('PUBLISH', WAKE, 1)
+    redis.call('SPUBLISH', WAKE, 1)
   end
 end
 

@@ -1,8 +1,10 @@
 -- Part: what a job carries beside its payload. A stored job is the length of its options (2 bytes), the options, the
 -- payload; options are priority, deadline (ms), group, unique key and batch. A lease repeats them after its token.
+-- What is no such thing was stored by somebody else and has no options.
 local function options_of(job)
+  if #job < 2 then return nil end
   local length = string.byte(job, 1) * 256 + string.byte(job, 2)
-  if length > 0 then return string.sub(job, 3, 2 + length) end
+  if length > 0 and length <= #job - 2 then return string.sub(job, 3, 2 + length) end
 end
 
 local function options_of_lease(lease)
@@ -14,7 +16,7 @@ end
 local function read_options(options)
   if not options then return '', '', '', nil end
   local deadline, group, unique, batch = string.match(options, '^.(%d*)%z([^%z]*)%z([^%z]*)%z(.*)$')
-  return group, unique, batch, tonumber(deadline)
+  return group or '', unique or '', batch or '', tonumber(deadline or nil)
 end
 
 -- Counts a new job to its batch. Returns the job; without its batch if that is not known, since it must not count itself off
