@@ -86,8 +86,10 @@ impl Contestant {
         self.rounds.waiting.push((server.memory().await? - empty) / jobs);
         let work = step.during("processing", self.seconds(Verb::Work { count: backlog })).await?;
         self.rounds.process.push(jobs / work);
-        self.rounds.left.push(((server.memory().await? - empty) / jobs).max(0.0));
+        let left = server.memory().await?;
         server.clear().await?;
+        // What stays even now is the server's, not the jobs'.
+        self.rounds.left.push(((left - server.memory().await?) / jobs).max(0.0));
         let single = step.during("single pushes", self.seconds(Verb::PushSingle { count: size.singles })).await?;
         self.rounds.single.push(as_f64(size.singles) / single);
         if self.peer.holds > 0 {

@@ -48,6 +48,7 @@ pub(crate) struct Arguments {
 pub(crate) async fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
     let server = Server::connect(&bellwork_tests::servers::of_test_run("REDIS_URL")).await?;
     let mut contestants = introduce(arguments).await;
+    anyhow::ensure!(!contestants.is_empty(), "none of the peers can run");
     let size = Size { backlog: arguments.backlog, singles: arguments.singles, samples: arguments.samples };
     for round in 1..=arguments.rounds {
         for contestant in &mut contestants {

@@ -40,7 +40,10 @@ pub(crate) const PEERS: &[Peer] = &[
     peer("bullmq", Program::Node("run_bullmq.mjs"), 1_000),
     Peer { note: "loses the jobs of a killed process", ..peer("sidekiq", Program::Ruby("run_sidekiq.rb"), 5) },
     Peer { note: "takes a job back after an hour", ..peer("celery", Program::Python("run_celery.py"), 1) },
-    peer("dramatiq", Program::Python("run_dramatiq.py"), 8),
+    Peer {
+        note: "takes a job back after 60 s at the earliest, at one poll in a thousand",
+        ..peer("dramatiq", Program::Python("run_dramatiq.py"), 8)
+    },
     peer("bullmq-official", Program::Rust, 1_000),
     Peer {
         backlog: 7_500,

@@ -53,7 +53,11 @@ impl Places {
                 command.current_dir(self.packages.join("node"));
                 command
             }
-            Program::Python(file) => interpreted(&self.packages.join("python/bin/python"), file),
+            Program::Python(file) => {
+                let mut command = interpreted(&self.packages.join("python/bin/python"), file);
+                command.env("PYTHONDONTWRITEBYTECODE", "1");
+                command
+            }
             Program::Ruby(file) => interpreted(Path::new("ruby"), file),
         })
     }
@@ -84,7 +88,8 @@ impl Running {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(errors);
-        let mut child = command.process_group(0).kill_on_drop(true).spawn()?;
+        command.process_group(0).kill_on_drop(true);
+        let mut child = command.spawn().context("its program cannot be started")?;
         let stdout = child.stdout.take().context("its output is piped")?;
         Ok(Self { child, answers: BufReader::new(stdout).lines(), log })
     }
