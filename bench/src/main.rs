@@ -2,11 +2,20 @@
 
 mod figures;
 mod journey;
+mod peer;
+mod properties;
 mod queue;
+mod screen;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::{Parser, Subcommand};
+use serde::Serialize;
+use tokio::signal::unix::{SignalKind, signal};
+
+/// As the programs have that are measured.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 /// Measures Bellwork on this machine.
 #[derive(Debug, Parser)]
@@ -23,20 +32,53 @@ struct Arguments {
 enum What {
     /// From a submission over HTTP to the event on the student's stream, idle and at saturation.
     Journey(journey::Arguments),
-    /// The engine by itself: pushing, processing, pick-up latency, memory.
+    /// The engine and its peers side by side: pushing, processing, pick-up latency, memory, recovery.
     Queue(queue::Arguments),
+    /// What the engine promises beside its speed: fairness, no starvation, bounded calls, and what all features cost.
+    Properties,
+    /// One step of a peer that is written here; the queue benchmark starts it as a process of its own.
+    #[command(hide = true)]
+    Peer(peer::Arguments),
 }
 
 #[tokio::main]
 async fn main() -> anyhow::Result<()> {
     let arguments = Arguments::parse();
-    let figures = match arguments.what {
-        What::Journey(what) => journey::measure(&what).await?,
-        What::Queue(what) => queue::measure(&what).await?,
-    };
-    figures.show(&mut std::io::stdout())?;
-    if let Some(file) = arguments.json {
-        std::fs::write(file, serde_json::to_vec_pretty(&figures)?)?;
+    let mut told_to_stop = signal(SignalKind::terminate())?;
+    tokio::select! {
+        result = run(arguments) => result,
+        // What runs is dropped, and its processes end with it.
+        _ = told_to_stop.recv() => anyhow::bail!("told to stop"),
+        _ = tokio::signal::ctrl_c() => anyhow::bail!("interrupted"),
+    }
+}
+
+async fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let json = arguments.json.as_deref();
+    match arguments.what {
+        What::Journey(what) => {
+            let figures = journey::measure(&what).await?;
+            figures.show(&mut std::io::stdout())?;
+            keep(json, &figures)
+        }
+        What::Queue(what) => {
+            let report = queue::measure(&what).await?;
+            report.show();
+            keep(json, &report)
+        }
+        What::Properties => {
+            let url = bellwork_tests::servers::of_test_run("REDIS_URL");
+            let figures = properties::measure(&url).await?;
+            figures.show(&mut std::io::stdout())?;
+            keep(json, &figures)
+        }
+        What::Peer(what) => peer::answer(&what).await,
+    }
+}
+
+fn keep(file: Option<&Path>, figures: &impl Serialize) -> anyhow::Result<()> {
+    if let Some(file) = file {
+        std::fs::write(file, serde_json::to_vec_pretty(figures)?)?;
     }
     Ok(())
 }
