@@ -28,7 +28,7 @@ local function bury(id, process, deaths)
   }))
 end
 
-local taken, buried = 0, 0
+local taken, buried, ended = 0, 0, 0
 local function take_back(id, lease)
   local priority, process = string.sub(lease, 1, 1), string.sub(lease, 2, 9)
   local group, unique, batch = read_options(options_of_lease(lease))
@@ -36,6 +36,7 @@ local function take_back(id, lease)
   local deaths = d + 1
   redis.call('HDEL', LEASES, id)
   free(group)
+  ended = ended + 1
   if redis.call('SREM', CANCELLING, id) == 1 then
     redis.call('HDEL', JOBS, id)
     let_go(id, unique, batch)
@@ -63,5 +64,5 @@ for i = 1, #page[2], 2 do
 end
 store_lines(add_first)
 free_groups()
-if taken > 0 then redis.call('SPUBLISH', WAKE, taken) end
+if ended > 0 then redis.call('SPUBLISH', WAKE, taken) end
 return { page[1], taken, buried }
