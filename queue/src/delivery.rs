@@ -174,5 +174,6 @@ mod tests {
         assert_eq!(Marks::parse("2:1:0"), Some(Marks { failures: 2, deaths: 1, releases: 0 }));
         assert_eq!(Marks::parse("2:1"), None);
         assert!(Marks::parse("0:0:1").unwrap().seen_before());
+        assert!(!Marks::default().seen_before());
     }
 }
