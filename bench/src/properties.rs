@@ -204,7 +204,7 @@ async fn starvation(url: &str, figures: &mut Figures) -> anyhow::Result<()> {
     let counts: Vec<_> = counts.iter().map(|count| as_f64(count.load(Ordering::Relaxed))).collect();
     let all: f64 = counts.iter().sum();
     for (priority, count) in Priority::ALL.into_iter().zip(counts).filter(|(_, count)| *count > 0.0) {
-        figures.add(&format!("share of {} jobs in a flood of critical and high", priority.name()), count / all, "");
+        figures.add(format!("share of {} jobs in a flood of critical and high", priority.name()), count / all, "");
     }
     Ok(())
 }
@@ -230,7 +230,7 @@ async fn longest_calls(url: &str, figures: &mut Figures) -> anyhow::Result<()> {
             bench.push((start..start + 10_000).map(&make).collect()).await?;
         }
         bench.process(MILLION).await?;
-        figures.add(&format!("longest call, {name} (aim 5)"), longest(&mut bench.redis).await?, "ms");
+        figures.add(format!("longest call, {name} (aim 5)"), longest(&mut bench.redis).await?, "ms");
     }
     Bench::new(url).await.map(drop)
 }

@@ -14,7 +14,7 @@ use crate::job::read_stored;
 use crate::process::DEAD_AFTER;
 use crate::scripts;
 
-/// A position is looked for among so many jobs.
+/// A position is looked for among so many jobs of a list, and in the first chunk of a lane.
 const LOOK: usize = 1000;
 
 /// All that the queue knows of one job.
@@ -83,8 +83,8 @@ pub enum Reason {
     GroupRate(Duration),
     /// It is this one in its line, from 1: of its group, or of the jobs of its priority that have none.
     Position(u64),
-    /// At least so many stand before it in its line.
-    FarBehind(u64),
+    /// It stands too far behind in its line for its position to be looked for.
+    FarBehind,
 }
 
 impl fmt::Display for Reason {
@@ -102,7 +102,7 @@ impl fmt::Display for Reason {
             Self::GroupFull { running, limit } => write!(f, "its group runs {running} of {limit}"),
             Self::GroupRate(wait) => write!(f, "its group's rate limit opens in {}", seconds(wait)),
             Self::Position(position) => write!(f, "number {position} in its line"),
-            Self::FarBehind(jobs) => write!(f, "more than {jobs} stand before it in its line"),
+            Self::FarBehind => write!(f, "far behind in its line"),
         }
     }
 }
@@ -231,7 +231,7 @@ impl Look {
         reasons.extend(self.group_reason());
         if self.place == Place::Ready {
             reasons.push(match self.position {
-                0 => Reason::FarBehind(64),
+                0 => Reason::FarBehind,
                 position => Reason::Position(position),
             });
         }
@@ -306,7 +306,7 @@ mod tests {
         assert_eq!(of(Place::AwaitsBatch), [Reason::Batch]);
         assert_eq!(of(Place::Suspect), [Reason::Suspect]);
         assert_eq!(of(Place::Ready), [Reason::Position(3)]);
-        assert_eq!(Look { position: 0, ..look() }.reasons(), [Reason::FarBehind(64)]);
+        assert_eq!(Look { position: 0, ..look() }.reasons(), [Reason::FarBehind]);
         for place in [Place::Absent, Place::Leased, Place::Dead] {
             assert_eq!(of(place), []);
         }

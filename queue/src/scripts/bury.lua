@@ -17,6 +17,7 @@ for i = 1, #ARGV, 3 do
     results[#results + 1] = '0'
   end
 end
+free_keys()
 local opened = free_groups()
 if buried > 0 and (opened or was_full(buried)) then redis.call('SPUBLISH', WAKE, 0) end
 return table.concat(results)

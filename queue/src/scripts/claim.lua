@@ -237,5 +237,6 @@ local function give_places_back()
   again = now
 end
 
+free_keys()
 if next(in_vain) then give_places_back() end
 return answer()

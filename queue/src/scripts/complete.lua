@@ -27,6 +27,7 @@ if #ended > 0 then
   redis.call('HDEL', LEASES, unpack(ended))
   redis.call('HDEL', JOBS, unpack(ended))
   forget(ended)
+  free_keys()
   local opened = free_groups()
   if opened or was_full(#ended) then redis.call('SPUBLISH', WAKE, 0) end
 end

@@ -17,7 +17,7 @@ end
 local function hold(key, id, period)
   if period == '' then
     redis.call('HSET', UNIQUE, key, id)
-    redis.call('ZREM', UNIQUE_UNTIL, key)
+    if redis.call('EXISTS', UNIQUE_UNTIL) == 1 then redis.call('ZREM', UNIQUE_UNTIL, key) end
   else
     redis.call('HSET', UNIQUE, key, id .. string.format('%d', now + period))
     redis.call('ZADD', UNIQUE_UNTIL, now + period, key)

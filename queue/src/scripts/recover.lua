@@ -63,6 +63,7 @@ for i = 1, #page[2], 2 do
   if id ~= '@' and not is_alive(string.sub(lease, 2, 9)) then take_back(id, lease) end
 end
 store_lines(add_first)
+free_keys()
 free_groups()
 if ended > 0 then redis.call('SPUBLISH', WAKE, taken) end
 return { page[1], taken, buried }

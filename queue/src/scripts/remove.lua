@@ -33,5 +33,6 @@ if not found and not buried then
 end
 redis.call('HDEL', JOBS, id)
 if not buried then let_go(id, unique, batch) end
+free_keys()
 forget({ id })
 return 1

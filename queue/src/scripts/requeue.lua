@@ -40,6 +40,7 @@ for i = 1, #ARGV, 4 do
   end
 end
 store_lines(add_first)
+free_keys()
 free_groups()
 if given > 0 then redis.call('SPUBLISH', WAKE, 0) end
 return table.concat(results)

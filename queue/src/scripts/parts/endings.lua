@@ -58,12 +58,21 @@ local function leave_batch(batch)
   end
 end
 
--- The job will not run any more: its unique key is free unless it is held for a time, and its batch has one less.
+-- The job will not run any more: its batch has one less, and `free_keys` frees its unique key.
+local holders, held_keys = {}, {}
 local function let_go(id, unique, batch)
-  if unique ~= '' and redis.call('HGET', UNIQUE, unique) == id then
-    redis.call('HDEL', UNIQUE, unique)
-  end
+  if unique ~= '' then holders[#holders + 1], held_keys[#held_keys + 1] = id, unique end
   leave_batch(batch)
+end
+
+-- Frees the unique keys that the jobs still hold; a key that is held for a time stays.
+local function free_keys()
+  if #holders == 0 then return end
+  local free = {}
+  for i, holder in ipairs(redis.call('HMGET', UNIQUE, unpack(held_keys))) do
+    if holder == holders[i] then free[#free + 1] = held_keys[i] end
+  end
+  if #free > 0 then redis.call('HDEL', UNIQUE, unpack(free)) end
 end
 
 -- Strikes out whatever stands beside these jobs; each is in few of the keys.

@@ -15,8 +15,14 @@ end
 -- Returns group, unique key, batch, deadline; all but the last are empty if there is none.
 local function read_options(options)
   if not options then return '', '', '', nil end
-  local deadline, group, unique, batch = string.match(options, '^.(%d*)%z([^%z]*)%z([^%z]*)%z(.*)$')
-  return group or '', unique or '', batch or '', tonumber(deadline or nil)
+  -- By plain searches: a pattern takes three times as long, and each job passes here twice.
+  local first = string.find(options, '\0', 2, true)
+  local second = first and string.find(options, '\0', first + 1, true)
+  local third = second and string.find(options, '\0', second + 1, true)
+  if not third then return '', '', '', nil end
+  local deadline = first > 2 and tonumber(string.sub(options, 2, first - 1)) or nil
+  return string.sub(options, first + 1, second - 1), string.sub(options, second + 1, third - 1),
+    string.sub(options, third + 1), deadline
 end
 
 -- Counts a new job to its batch. Returns the job; without its batch if that is not known, since it must not count itself off
