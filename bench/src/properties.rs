@@ -16,6 +16,7 @@ use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
 
 use crate::figures::Figures;
+use crate::screen::say;
 
 const QUEUE: &str = "bench";
 const BACKLOG: usize = 100_000;
@@ -28,8 +29,11 @@ const PAYLOAD: [u8; 114] = [b'x'; 114];
 /// Measures on the Redis at `url`, which nobody else uses.
 pub(crate) async fn measure(url: &str) -> anyhow::Result<Figures> {
     let mut figures = Figures::default();
+    say("Everything in use, and nothing …");
     cost_of_everything(url, &mut figures).await?;
+    say("A small group beside a flood …");
     fairness(url, &mut figures).await?;
+    say("Low jobs in a flood of critical ones …");
     starvation(url, &mut figures).await?;
     longest_calls(url, &mut figures).await?;
     Ok(figures)
@@ -52,6 +56,14 @@ impl Bench {
     async fn push(&self, jobs: Vec<NewJob>) -> anyhow::Result<()> {
         self.producer.push(QUEUE, jobs).await?;
         Ok(())
+    }
+
+    /// Jobs in a second.
+    async fn push_all(&self, jobs: Vec<NewJob>) -> anyhow::Result<f64> {
+        let count = as_f64(jobs.len());
+        let began = Instant::now();
+        self.push(jobs).await?;
+        Ok(count / began.elapsed().as_secs_f64())
     }
 
     /// Runs jobs with `handle` until `enough` is told.
@@ -103,17 +115,19 @@ async fn cost_of_everything(url: &str, figures: &mut Figures) -> anyhow::Result<
         group_rate: rate,
         ..Limits::default()
     };
-    let (mut plain, mut full) = (Vec::new(), Vec::new());
+    let mut rates: [Vec<f64>; 4] = Default::default();
     for _ in 0..ROUNDS {
         let bench = Bench::new(url).await?;
-        bench.push((0..BACKLOG).map(|_| job()).collect()).await?;
-        plain.push(bench.process(BACKLOG).await?);
+        rates[0].push(bench.push_all((0..BACKLOG).map(|_| job()).collect()).await?);
+        rates[1].push(bench.process(BACKLOG).await?);
         let bench = Bench::new(url).await?;
         bench.engine.inspector().limit(QUEUE, &everything).await?;
-        bench.push((0..BACKLOG).map(full_job).collect()).await?;
-        full.push(bench.process(BACKLOG).await?);
+        rates[2].push(bench.push_all((0..BACKLOG).map(full_job).collect()).await?);
+        rates[3].push(bench.process(BACKLOG).await?);
     }
-    let (plain, full) = (median(plain), median(full));
+    let [plain_pushed, plain, full_pushed, full] = rates.map(median);
+    figures.add("pushed, plain jobs", plain_pushed, "1/s");
+    figures.add("pushed, groups and unique keys", full_pushed, "1/s");
     figures.add("processed, plain jobs", plain, "1/s");
     figures.add("processed, groups, limits and unique keys", full, "1/s");
     figures.add("cost of everything: share that is left (aim 0.60)", full / plain, "");
@@ -224,6 +238,7 @@ async fn longest_calls(url: &str, figures: &mut Figures) -> anyhow::Result<()> {
         ("1,000,000 due at one instant", Box::new(move |_| NewJob { due, ..job() })),
     ];
     for (name, make) in cases {
+        say(&format!("{name} …"));
         let mut bench = Bench::new(url).await?;
         watch_calls(&mut bench.redis).await?;
         for start in (0..MILLION).step_by(10_000) {

@@ -28,7 +28,7 @@ macro_rules! script {
             name: $file,
             script: LazyLock::new(|| {
                 redis::Script::new(concat!(
-                    part!("keys"), $(part!($part),)* include_str!(concat!("scripts/", $file, ".lua"))
+                    part!("keys"), part!("tables"), $(part!($part),)* include_str!(concat!("scripts/", $file, ".lua"))
                 ))
             }),
         };

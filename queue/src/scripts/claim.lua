@@ -219,7 +219,7 @@ local function count_running()
   for i, group in ipairs(names) do
     counts[#counts + 1], counts[#counts + 2] = group, tonumber(held[i] or 0) + running[group]
   end
-  redis.call('HSET', RUNNING, unpack(counts))
+  hset(RUNNING, counts)
 end
 
 if #leased > 0 then

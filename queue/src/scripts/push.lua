@@ -6,22 +6,37 @@
 --         3 merged into the job that holds the key.
 local results, moved = {}, 0
 
--- The id of the job that holds a unique key, if it is another's and still held.
+-- The unique keys of this call: what holds each, and what is to be written.
+local holding, holds = {}, {}
+
+-- Asks for all of them at once; no part of a call changes a key but by `hold`.
+local function read_holders(keys)
+  if #keys == 0 then return end
+  for i, held in ipairs(redis.call('HMGET', UNIQUE, unpack(keys))) do holding[keys[i]] = held end
+end
+
+-- The id of the job that holds a unique key, if it is still held.
 local function holder_of(key)
-  local held = redis.call('HGET', UNIQUE, key)
+  local held = holding[key]
   if not held then return nil end
   if #held > 16 and tonumber(string.sub(held, 17)) <= now then return nil end
   return string.sub(held, 1, 16)
 end
 
 local function hold(key, id, period)
+  local before = holding[key]
   if period == '' then
-    redis.call('HSET', UNIQUE, key, id)
-    if redis.call('EXISTS', UNIQUE_UNTIL) == 1 then redis.call('ZREM', UNIQUE_UNTIL, key) end
+    holding[key] = id
+    if before and #before > 16 then redis.call('ZREM', UNIQUE_UNTIL, key) end
   else
-    redis.call('HSET', UNIQUE, key, id .. string.format('%d', now + period))
+    holding[key] = id .. string.format('%d', now + period)
     redis.call('ZADD', UNIQUE_UNTIL, now + period, key)
   end
+  holds[#holds + 1], holds[#holds + 2] = key, holding[key]
+end
+
+local function store_holds()
+  hset(UNIQUE, holds)
 end
 
 -- Takes a waiting job from where it waits. Returns its place in the schedule; nil if it was not there.
@@ -73,7 +88,7 @@ local function store(id, head, due, job, group, batch)
   if batch ~= '' and redis.call('HEXISTS', JOBS, id) == 0 then job = enter_batch(job) end
   if redis.call('HSETNX', JOBS, id, job) == 0 then return '0' end
   moved = moved + 1
-  if string.sub(head, 2, 2) == '1' then redis.call('HSET', MARKS, id, '0:0:1') end
+  if string.sub(head, 2, 2) == '1' then hset(MARKS, { id, '0:0:1' }) end
   local priority = string.sub(head, 1, 1)
   if due > now then
     redis.call('ZADD', SCHEDULED, due, priority .. id .. group)
@@ -83,23 +98,37 @@ local function store(id, head, due, job, group, batch)
   return '1'
 end
 
-local i = 1
-while i <= #ARGV do
-  local id, head, due, job = ARGV[i], ARGV[i + 1], tonumber(ARGV[i + 2]), ARGV[i + 3]
-  local group, unique, mode, period, batch = '', '', '', '', ''
-  i = i + 4
-  if string.sub(head, 3, 3) == '+' then
-    group, unique, mode, period, batch = unpack(ARGV, i, i + 4)
-    i = i + 5
+-- Calls `each` with the arguments of every job.
+local function for_each_job(each)
+  local i = 1
+  while i <= #ARGV do
+    local id, head, due, job = unpack(ARGV, i, i + 3)
+    if string.sub(head, 3, 3) == '+' then
+      each(id, head, tonumber(due), job, unpack(ARGV, i + 4, i + 8))
+      i = i + 9
+    else
+      each(id, head, tonumber(due), job, '', '', '', '', '')
+      i = i + 4
+    end
   end
-  local met
-  if unique ~= '' and redis.call('HEXISTS', JOBS, id) == 0 then
-    met = meet(holder_of(unique), id, unique, mode, period, due, job)
-    if not met then hold(unique, id, period) end
-  end
-  results[#results + 1] = met or store(id, head, due, job, group, batch)
 end
 
+local keys = {}
+for_each_job(function(_, _, _, _, _, unique)
+  if unique ~= '' then keys[#keys + 1] = unique end
+end)
+read_holders(keys)
+
+for_each_job(function(id, head, due, job, group, unique, mode, period, batch)
+  local met
+  local other = unique ~= '' and holder_of(unique)
+  if other and redis.call('HEXISTS', JOBS, id) == 0 then met = meet(other, id, unique, mode, period, due, job) end
+  local result = met or store(id, head, due, job, group, batch)
+  if result == '1' and unique ~= '' then hold(unique, id, period) end
+  results[#results + 1] = result
+end)
+
+store_holds()
 store_lines(add_last)
 if moved > 0 then
   redis.call('SPUBLISH', WAKE, moved)

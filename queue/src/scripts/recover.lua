@@ -42,7 +42,7 @@ local function take_back(id, lease)
     let_go(id, unique, batch)
     return forget({ id })
   end
-  redis.call('HSET', MARKS, id, f .. ':' .. deaths .. ':' .. r)
+  hset(MARKS, { id, f .. ':' .. deaths .. ':' .. r })
   if deaths >= allowed then
     bury(id, process, deaths)
     let_go(id, unique, batch)

@@ -8,7 +8,7 @@ local cancelling = redis.call('EXISTS', CANCELLING) == 1
 
 local function mark(id, failures, releases)
   local f, d, r = string.match(redis.call('HGET', MARKS, id) or '0:0:0', '(%d+):(%d+):(%d+)')
-  redis.call('HSET', MARKS, id, (f + failures) .. ':' .. d .. ':' .. (r + releases))
+  hset(MARKS, { id, (f + failures) .. ':' .. d .. ':' .. (r + releases) })
 end
 
 for i = 1, #ARGV, 4 do

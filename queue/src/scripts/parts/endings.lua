@@ -53,7 +53,8 @@ local function leave_batch(batch)
   if callback then
     local id = string.sub(callback, 2, 17)
     redis.call('HDEL', BATCHES, id)
-    add_last(string.sub(callback, 1, 1) .. string.sub(callback, 18), { id })
+    local place = string.sub(callback, 1, 1) .. string.sub(callback, 18)
+    add_last({ place }, { [place] = { id } })
     redis.call('SPUBLISH', WAKE, 1)
   end
 end

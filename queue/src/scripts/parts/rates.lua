@@ -13,8 +13,11 @@ local function allowance(rate, arrival)
   return free, (base + (free + 1 - rate.burst) * rate.interval) / 1000
 end
 
+-- The theoretical arrival time after so many jobs.
+local function later(rate, arrival, jobs)
+  return math.max(tonumber(arrival or 0), now_us) + jobs * rate.interval
+end
+
 local function charge(rate, key, arrival, jobs)
-  if jobs > 0 then
-    redis.call('ZADD', RATES, math.max(tonumber(arrival or 0), now_us) + jobs * rate.interval, key)
-  end
+  if jobs > 0 then zadd(RATES, { later(rate, arrival, jobs), key }) end
 end

@@ -69,7 +69,10 @@ local function take_from_lane(priority, head, n, changes)
   local count = #taken / 16
   taken_of[group] = (taken_of[group] or 0) + count
   changes.taken = changes.taken + count
-  if head.policy.rate then charge(head.policy.rate, group, head.arrival, count) end
+  local rate = head.policy.rate
+  if rate and count > 0 then
+    changes.rates[#changes.rates + 1], changes.rates[#changes.rates + 2] = later(rate, head.arrival, count), group
+  end
   return count
 end
 
@@ -81,7 +84,7 @@ local function take_turn(priority, head, n, changes)
   return count
 end
 
-local function apply(command, key, arguments)
+local function drop(command, key, arguments)
   if #arguments > 0 then redis.call(command, key, unpack(arguments)) end
 end
 
@@ -112,7 +115,7 @@ local function go_round(priority, n)
   local heads, weights = look(priority, math.min(n, HEADS))
   if #heads == 0 then return nil end
   local rounds = math.max(1, math.floor(n / weights))
-  local changes = { turns = {}, leave = {}, park = {}, lanes = {}, emptied = {}, taken = 0 }
+  local changes = { turns = {}, leave = {}, park = {}, lanes = {}, emptied = {}, rates = {}, taken = 0 }
   local left, last = n, 0
   for _, head in ipairs(heads) do
     if left == 0 then break end
@@ -122,11 +125,12 @@ local function go_round(priority, n)
     changes.turns[#changes.turns + 1], changes.turns[#changes.turns + 2] = turn, head.group
     left, last = left - count, math.max(last, turn)
   end
-  apply('ZADD', TURNS[priority], changes.turns)
-  apply('ZREM', TURNS[priority], changes.leave)
-  apply('ZADD', PARKED, changes.park)
-  apply('HSET', LANES, changes.lanes)
-  apply('HDEL', LANES, changes.emptied)
+  zadd(TURNS[priority], changes.turns)
+  drop('ZREM', TURNS[priority], changes.leave)
+  zadd(PARKED, changes.park)
+  zadd(RATES, changes.rates)
+  hset(LANES, changes.lanes)
+  drop('HDEL', LANES, changes.emptied)
   if changes.taken > 0 then redis.call('HINCRBY', STATE, 'g' .. priority, -changes.taken) end
   return n - left, last
 end
@@ -140,6 +144,7 @@ local function take_from_lanes(priority, n)
     if not count then break end
     left, last = left - count, math.max(last, turn)
   end
+  last_turns[priority] = last
   redis.call('HSET', STATE, 'v' .. priority, string.format('%.17g', last))
   return n - left
 end
