@@ -23,8 +23,6 @@ const BACKLOG: usize = 100_000;
 const CONCURRENCY: usize = 2000;
 const ROUNDS: usize = 3;
 const GROUPS: usize = 100;
-/// With the id of 16 bytes this makes the payload that all peers carry.
-const PAYLOAD: [u8; 114] = [b'x'; 114];
 
 /// Measures on the Redis at `url`, which nobody else uses.
 pub(crate) async fn measure(url: &str) -> anyhow::Result<Figures> {
@@ -101,8 +99,10 @@ impl Bench {
     }
 }
 
+/// With the payload that all peers carry: an id and 100 bytes.
 fn job() -> NewJob {
-    NewJob::new(Uuid::now_v7(), PAYLOAD.as_slice())
+    let id = Uuid::now_v7();
+    NewJob::new(id, format!("{id}{:x<100}", ""))
 }
 
 /// Groups, a unique key on each job, and every limit there is, none of which holds anything up; against plain jobs.
@@ -245,7 +245,11 @@ async fn longest_calls(url: &str, figures: &mut Figures) -> anyhow::Result<()> {
             bench.push((start..start + 10_000).map(&make).collect()).await?;
         }
         bench.process(MILLION).await?;
-        figures.add(format!("longest call, {name} (aim 5)"), longest(&mut bench.redis).await?, "ms");
+        let mut calls = slow_calls(&mut bench.redis).await?;
+        calls.sort_by(f64::total_cmp);
+        let over = calls.iter().filter(|ms| **ms > 5.0).count();
+        figures.add(format!("longest call, {name} (aim 5)"), calls.last().copied().unwrap_or_default(), "ms");
+        figures.add(format!("calls over 5 ms, {name}"), as_f64(over), "");
     }
     Bench::new(url).await.map(drop)
 }
@@ -258,8 +262,8 @@ async fn watch_calls(redis: &mut Connection) -> redis::RedisResult<()> {
     settings.query_async(redis).await
 }
 
-/// Milliseconds of the longest call of a script that Redis has noted.
-async fn longest(redis: &mut Connection) -> anyhow::Result<f64> {
+/// Milliseconds of the calls of scripts that Redis has noted.
+async fn slow_calls(redis: &mut Connection) -> anyhow::Result<Vec<f64>> {
     let entries: Vec<redis::Value> = redis::cmd("SLOWLOG").arg("GET").arg(-1).query_async(redis).await?;
     let micros = entries.iter().filter_map(|entry| {
         let redis::Value::Array(fields) = entry else { return None };
@@ -267,7 +271,7 @@ async fn longest(redis: &mut Connection) -> anyhow::Result<f64> {
         let script = matches!(words.first(), Some(redis::Value::BulkString(word)) if word == b"EVALSHA");
         script.then_some(*micros)
     });
-    Ok(as_f64(usize::try_from(micros.max().unwrap_or(0))?) / 1000.0)
+    micros.map(|micros| Ok(as_f64(usize::try_from(micros)?) / 1000.0)).collect()
 }
 
 fn median(mut values: Vec<f64>) -> f64 {

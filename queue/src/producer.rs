@@ -1,7 +1,7 @@
 //! Pushing: callers that push at the same time share a round trip, and each waits until its jobs are stored.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{mpsc, oneshot};
 
@@ -32,24 +32,35 @@ pub enum Pushed {
     Merged,
 }
 
-/// Pushes jobs to any queue. Cheap to clone; its task ends with the last clone.
+/// Pushes jobs to any queue. Cheap to clone; its tasks, one for each queue, end with the last clone.
 #[derive(Clone, Debug)]
 pub struct Producer {
-    pushes: mpsc::Sender<Push>,
     engine: Engine,
+    /// Where each queue's pushes gather. In a cluster a queue whose node is away must not hold up the others.
+    queues: Arc<Mutex<HashMap<String, mpsc::Sender<Push>>>>,
 }
 
 struct Push {
-    keys: Arc<Keys>,
     jobs: Vec<NewJob>,
     outcomes: oneshot::Sender<Result<Vec<Pushed>, Error>>,
 }
 
 impl Producer {
     pub(crate) fn start(engine: Engine) -> Self {
+        Self { engine, queues: Arc::default() }
+    }
+
+    /// Where the pushes to a queue gather, or to one of its partitions.
+    fn pushes_to(&self, queue: &str) -> Result<mpsc::Sender<Push>, Error> {
+        let mut queues = self.queues.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pushes) = queues.get(queue) {
+            return Ok(pushes.clone());
+        }
+        let keys = self.engine.keys(queue)?;
         let (pushes, received) = mpsc::channel(BACKLOG);
-        tokio::spawn(serve(received, engine.clone()));
-        Self { pushes, engine }
+        tokio::spawn(serve(received, keys, self.engine.clone()));
+        queues.insert(queue.to_owned(), pushes.clone());
+        Ok(pushes)
     }
 
     pub(crate) fn engine(&self) -> &Engine {
@@ -85,14 +96,13 @@ impl Producer {
     }
 
     async fn push_to(&self, queue: &str, jobs: Vec<NewJob>) -> Result<Vec<Pushed>, Error> {
-        let keys = Arc::new(self.engine.keys(queue)?);
+        let pushes = self.pushes_to(queue)?;
         let mut rest = jobs;
         let mut outcomes = Vec::with_capacity(rest.len());
         while !rest.is_empty() {
             let chunk: Vec<_> = rest.drain(..chunk_length(&rest)).collect();
             let (reply, answer) = oneshot::channel();
-            let push = Push { keys: Arc::clone(&keys), jobs: chunk, outcomes: reply };
-            self.pushes.send(push).await.map_err(|_| Error::Stopped)?;
+            pushes.send(Push { jobs: chunk, outcomes: reply }).await.map_err(|_| Error::Stopped)?;
             outcomes.extend(answer.await.map_err(|_| Error::Stopped)??);
         }
         Ok(outcomes)
@@ -109,21 +119,16 @@ fn chunk_length(jobs: &[NewJob]) -> usize {
     fitting.count().max(1)
 }
 
-/// Takes what callers have handed over, and pushes it queue by queue. While one call is under way the next gathers.
-async fn serve(mut received: mpsc::Receiver<Push>, engine: Engine) {
+/// Pushes what callers have handed over. While one call is under way the next gathers.
+async fn serve(mut received: mpsc::Receiver<Push>, keys: Keys, engine: Engine) {
     let mut pushes = Vec::new();
     while received.recv_many(&mut pushes, BATCH_JOBS).await > 0 {
-        let mut by_queue: HashMap<Arc<str>, Vec<Push>> = HashMap::new();
-        for push in pushes.drain(..) {
-            by_queue.entry(Arc::clone(&push.keys.queue)).or_default().push(push);
-        }
-        let calls = by_queue.into_values().map(|pushes| store(pushes, &engine));
-        futures_util::future::join_all(calls).await;
+        store(&mut pushes, &keys, &engine).await;
     }
 }
 
-async fn store(pushes: Vec<Push>, engine: &Engine) {
-    let mut rest = pushes.into_iter().peekable();
+async fn store(pushes: &mut Vec<Push>, keys: &Keys, engine: &Engine) {
+    let mut rest = pushes.drain(..).peekable();
     while rest.peek().is_some() {
         let (mut batch, mut jobs, mut bytes) = (Vec::new(), 0, 0);
         while let Some(push) = rest.next_if(|push| {
@@ -133,12 +138,12 @@ async fn store(pushes: Vec<Push>, engine: &Engine) {
         }) {
             batch.push(push);
         }
-        answer(call(&batch, engine).await, batch);
+        answer(call(&batch, keys, engine).await, batch);
     }
 }
 
-async fn call(batch: &[Push], engine: &Engine) -> Result<Vec<Pushed>, Error> {
-    let mut push = scripts::PUSH.on(&batch[0].keys);
+async fn call(batch: &[Push], keys: &Keys, engine: &Engine) -> Result<Vec<Pushed>, Error> {
+    let mut push = scripts::PUSH.on(keys);
     for job in batch.iter().flat_map(|push| &push.jobs) {
         add(&mut push, job);
     }

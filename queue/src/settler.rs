@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::delivery::{InHand, Lease, Verdict};
 use crate::engine::Engine;
-use crate::error::Error;
+use crate::error::{Error, Trouble};
 use crate::keys::Keys;
 use crate::scripts::{self, Call};
 
@@ -113,7 +113,8 @@ impl Ledger {
         loop {
             match scripts::call::<String>(&call, &mut self.engine.connection.clone()).await.map_err(Error::from) {
                 Ok(answer) => return self.settled(group, &answer),
-                Err(error) if error.is_transient() => {
+                // Even a wrong password may be mended while this process runs; what Redis does not understand never will.
+                Err(error) if error.trouble().is_some_and(|trouble| trouble != Trouble::Other) => {
                     warn!(%error, queue = &*self.keys.queue, jobs = group.len(), "not settled yet");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(LONGEST_PAUSE);
