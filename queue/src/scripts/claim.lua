@@ -143,11 +143,19 @@ local function take_by_urgency(turns)
   if after ~= before then redis.call('HSET', STATE, 'rush', after) end
 end
 
+-- Six turns in ten for high, three for normal, one for low, if nothing is set; or nothing that this version can read: a
+-- priority without turns would be waited for without end.
+local function turns_of(text)
+  for priority = 1, 3 do
+    if not string.find(text or '', priority, 1, true) then return '1211213121' end
+  end
+  return text
+end
+
 if order == 'strict' then
   for priority = 0, 3 do take(tostring(priority), wanted - #ids) end
 else
-  -- Six turns in ten for high, three for normal, one for low.
-  take_by_urgency(order or '1211213121')
+  take_by_urgency(turns_of(order))
 end
 if #ids == 0 then return answer() end
 

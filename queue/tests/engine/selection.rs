@@ -134,3 +134,18 @@ async fn twenty_thousand_jobs_due_at_one_instant_all_run() {
     working.drain().await;
     assert_eq!(trial.keys().await, ["leases", "state"]);
 }
+
+/// As a newer version may have written it: Redis must not look for turns that never come.
+#[tokio::test]
+async fn an_order_that_cannot_be_read_is_the_usual_one() {
+    let trial = Trial::new().await;
+    for order in ["", "fair", "12"] {
+        let mut set = redis::cmd("HSET");
+        set.arg(trial.key("state")).arg("order").arg(order);
+        let () = set.query_async(&mut trial.redis.clone()).await.unwrap();
+        trial.push(vec![job(Priority::Normal), job(Priority::Low)]).await;
+        let (working, mut done) = trial.collect(1).await;
+        take(&mut done, 2).await;
+        working.drain().await;
+    }
+}
