@@ -179,14 +179,24 @@ local function is_stale(id)
   return true
 end
 
-local function expire(id, deadline, unique, in_batch)
+-- Whether the job is past its deadline: then it goes to the dead letters. Few jobs have one, which is the options' second
+-- character, and the others are not read any further here.
+local function expire(id, options)
+  if not options or string.byte(options, 2) == 0 then return false end
+  local _, unique, in_batch, deadline = read_options(options)
+  if not deadline or deadline > now then return false end
   redis.call('HSET', DEAD, id, cjson.encode({ reason = 'expired', deadline = deadline, at = now }))
   let_go(id, unique, in_batch)
+  return true
 end
 
 local function lease(i, id, options)
-  local held = priorities[i] .. process .. string.format('%d', token + i)
-  if options then held = held .. '\0' .. options end
+  local held
+  if options then
+    held = priorities[i] .. process .. token + i .. '\0' .. options
+  else
+    held = priorities[i] .. process .. token + i
+  end
   leased[#leased + 1], leased[#leased + 2] = id, held
   local n = #out[1] + 1
   out[1][n], out[2][n], out[3][n], out[4][n] = id, held, marked and marked[i] or '', jobs[i]
@@ -206,8 +216,8 @@ end
 local function use(i, id)
   if is_stale(id) or not jobs[i] then return nil end
   local options = options_of(jobs[i])
-  local group, unique, in_batch, deadline = read_options(options)
-  if deadline and deadline <= now then return expire(id, deadline, unique, in_batch) end
+  if expire(id, options) then return nil end
+  local group = group_of(options)
   if belongs_to_suspects(i) then return put_aside(i, id, group) end
   lease(i, id, options)
   if group ~= '' then running[group] = (running[group] or 0) + 1 end

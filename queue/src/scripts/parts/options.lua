@@ -12,6 +12,14 @@ local function options_of_lease(lease)
   if at then return string.sub(lease, at + 1) end
 end
 
+-- Only the group of options; empty if there is none.
+local function group_of(options)
+  if not options then return '' end
+  local first = string.find(options, '\0', 2, true)
+  local second = first and string.find(options, '\0', first + 1, true)
+  return second and string.sub(options, first + 1, second - 1) or ''
+end
+
 -- Returns group, unique key, batch, deadline; all but the last are empty if there is none.
 local function read_options(options)
   if not options then return '', '', '', nil end
