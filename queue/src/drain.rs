@@ -18,6 +18,8 @@ use crate::worker_process::WorkerProcess;
 
 /// A queue is looked at so often while it is drained.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// So long Redis may take to take back what was claimed and not run.
+const RELEASE_PATIENCE: Duration = Duration::from_secs(5);
 /// So many scheduled jobs are made due in one call.
 const PAGE: usize = 200;
 
@@ -50,7 +52,7 @@ impl Engine {
             _ = worker.run() => Err(Error::Stopped),
         };
         process.stop_claiming();
-        process.release_all().await;
+        process.release_all(RELEASE_PATIENCE).await;
         process.leave().await?;
         drained
     }
@@ -63,8 +65,8 @@ async fn run_dry(inspector: &Inspector, queue: &str, which: Drain) -> Result<Cou
         }
         let counts = inspector.counts(queue).await?;
         let waiting = if which == Drain::Scheduled { counts.scheduled } else { 0 };
-        let blocked = counts.paused || counts.parked_lanes > 0;
-        if counts.running == 0 && waiting == 0 && (counts.ready_total() == 0 || blocked) {
+        let may_run = !counts.paused && counts.claimable;
+        if counts.running == 0 && waiting == 0 && !may_run {
             return Ok(counts);
         }
         tokio::time::sleep(LOOK_EVERY).await;

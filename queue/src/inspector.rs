@@ -36,6 +36,8 @@ pub struct Counts {
     pub parked_lanes: u64,
     /// Since when, in ms since 1970, the oldest of the ready jobs exists.
     pub oldest_ready_ms: Option<i64>,
+    /// Whether some ready job is in no parked lane.
+    pub claimable: bool,
     /// Whether nothing is claimed.
     pub paused: bool,
     /// Processes that serve the queue.
@@ -62,6 +64,7 @@ impl Counts {
             awaits_batch: self.awaits_batch + other.awaits_batch,
             parked_lanes: self.parked_lanes + other.parked_lanes,
             oldest_ready_ms: self.oldest_ready_ms.into_iter().chain(other.oldest_ready_ms).min(),
+            claimable: self.claimable || other.claimable,
             paused: self.paused || other.paused,
             workers: self.workers.max(other.workers),
         }
@@ -227,6 +230,7 @@ fn read_counts(answer: redis::Value) -> Option<Counts> {
         awaits_newer: number(16)?,
         awaits_batch: number(17)?,
         parked_lanes: number(18)?,
+        claimable: number(19)? > 0,
         scheduled: number(1)?,
         stale: number(2)?,
         running: number(3)?,

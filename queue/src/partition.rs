@@ -22,7 +22,8 @@ impl Engine {
     /// Spreads `queue` over `partitions`. All processes that push to it or serve it must say the same; a queue whose number
     /// is lowered is to be drained first.
     ///
-    /// Limits hold for the queue as a whole by giving each partition its share, and turns are kept within a partition.
+    /// The queue's limits are shared out among the partitions; turns are kept, and limits of groups hold, within one. The jobs
+    /// of a group are of one partition unless they have unique keys or batches, which decide first.
     ///
     /// # Errors
     /// If the number is not between 1 and 64.

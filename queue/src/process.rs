@@ -188,13 +188,10 @@ impl Beats {
 /// # Errors
 /// If Redis fails: the process is then found dead by its silence.
 pub(crate) async fn leave(engine: &Engine, process: ProcessId, queues: &[&str]) -> Result<(), Error> {
-    let mut left = Ok(());
-    for queue in queues {
-        let keys = engine.keys(queue)?;
-        let mut leave = scripts::LEAVE.on(&keys);
+    let leave = async |queue: &&str| {
+        let mut leave = scripts::LEAVE.on(&engine.keys(queue)?);
         leave.arg(process.as_str()).arg("");
-        let done = scripts::call::<()>(&leave, &mut engine.connection.clone()).await;
-        left = left.and(done.map_err(Error::from));
-    }
-    left
+        Ok(scripts::call::<()>(&leave, &mut engine.connection.clone()).await?)
+    };
+    join_all(queues.iter().map(leave)).await.into_iter().collect()
 }

@@ -45,15 +45,37 @@ pub(crate) struct Recovery {
     beats: HashMap<String, (i64, Instant)>,
     /// The last look, and the first one without a gap before it.
     looks: Option<(Instant, Instant)>,
+    /// Where the next look at the jobs begins that wait for a newer worker …
+    pub(crate) newer_cursor: String,
+    /// … and at the dead letters.
+    pub(crate) dead_cursor: u64,
 }
 
 impl Recovery {
     pub(crate) fn new(engine: &Engine, keys: Keys) -> Self {
-        Self { engine: engine.clone(), keys, round: 0, beats: HashMap::new(), looks: None }
+        let newer_cursor = "0".to_owned();
+        Self {
+            engine: engine.clone(),
+            keys,
+            round: 0,
+            beats: HashMap::new(),
+            looks: None,
+            newer_cursor,
+            dead_cursor: 0,
+        }
     }
 
     /// One round: looks for dead processes and, now and then, for leases of unknown ones.
     pub(crate) async fn recover(&mut self) -> Result<Recovered, Error> {
+        let recovered = self.look_and_recover().await;
+        if recovered.is_err() {
+            // Whoever cannot look does not know how long it has been silent.
+            self.looks = None;
+        }
+        recovered
+    }
+
+    async fn look_and_recover(&mut self) -> Result<Recovered, Error> {
         let dead = self.dead_processes().await?;
         self.round = self.round.wrapping_add(1);
         let strangers = self.round.is_multiple_of(FULL_ROUNDS) && self.watched_for() >= DEAD_AFTER;
@@ -77,11 +99,10 @@ impl Recovery {
 
     /// The processes whose last beat is old by Redis's clock, and has been the last one for a while by ours.
     async fn dead_processes(&mut self) -> Result<Vec<(String, i64)>, Error> {
-        let mut look = redis::pipe();
-        look.cmd("TIME").cmd("ZRANGE").arg(&*self.keys.processes).arg(0).arg(-1).arg("WITHSCORES");
-        let ((seconds, micros), beats): ((i64, i64), Vec<(String, i64)>) =
-            look.query_async(&mut self.engine.connection.clone()).await?;
-        let (redis_now, now) = (seconds * 1000 + micros / 1000, Instant::now());
+        let observe = scripts::OBSERVE.on(&self.keys);
+        let answer: (i64, Vec<(String, i64)>) =
+            read(scripts::call(&observe, &mut self.engine.connection.clone()).await?)?;
+        let ((redis_now, beats), now) = (answer, Instant::now());
         let since = match self.looks {
             Some((last, since)) if now - last <= GAP => since,
             _ => {
@@ -143,6 +164,19 @@ impl Recovery {
         }
         Ok(())
     }
+}
+
+/// The answer of `scripts/observe.lua`.
+fn read(answer: Vec<redis::Value>) -> Result<(i64, Vec<(String, i64)>), Error> {
+    let unreadable = || Error::Answer { script: scripts::OBSERVE.name };
+    let mut answer = answer.into_iter();
+    let now = answer.next().and_then(|now| redis::from_redis_value(now).ok()).ok_or_else(unreadable)?;
+    let mut beats = Vec::new();
+    while let (Some(process), Some(beat)) = (answer.next(), answer.next()) {
+        let process = redis::from_redis_value(process).map_err(|_| unreadable())?;
+        beats.push((process, redis::from_redis_value(beat).map_err(|_| unreadable())?));
+    }
+    Ok((now, beats))
 }
 
 fn millis(duration: Duration) -> i64 {

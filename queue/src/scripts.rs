@@ -21,35 +21,43 @@ macro_rules! part {
     };
 }
 
+/// What only makes room, or leads to it, runs in a full Redis too: a queue that is full must be able to empty itself.
+const EVEN_IF_FULL: &str = "#!lua flags=allow-oom\n";
+
 macro_rules! script {
     ($constant:ident, $file:literal $(, $part:literal)*) => {
+        script!("", $constant, $file $(, $part)*);
+    };
+    ($head:expr, $constant:ident, $file:literal $(, $part:literal)*) => {
         #[doc = concat!("See `scripts/", $file, ".lua`.")]
         pub(crate) static $constant: Script = Script {
             name: $file,
             script: LazyLock::new(|| {
-                redis::Script::new(concat!(
+                let code = concat!(
                     part!("keys"), part!("tables"), $(part!($part),)* include_str!(concat!("scripts/", $file, ".lua"))
-                ))
+                );
+                redis::Script::new(&[$head, code].concat())
             }),
         };
     };
 }
 
 script!(PUSH, "push", "options", "lanes");
-script!(CLAIM, "claim", "options", "lanes", "endings", "rates", "turns");
-script!(COMPLETE, "complete", "options", "lanes", "endings");
-script!(REQUEUE, "requeue", "options", "lanes", "endings");
-script!(BURY, "bury", "options", "lanes", "endings");
-script!(RECOVER, "recover", "options", "lanes", "endings");
-script!(REMOVE, "remove", "options", "lanes", "endings");
+script!(EVEN_IF_FULL, CLAIM, "claim", "options", "lanes", "endings", "rates", "turns");
+script!(EVEN_IF_FULL, COMPLETE, "complete", "options", "lanes", "endings");
+script!(EVEN_IF_FULL, REQUEUE, "requeue", "options", "lanes", "endings");
+script!(EVEN_IF_FULL, BURY, "bury", "options", "lanes", "endings");
+script!(EVEN_IF_FULL, RECOVER, "recover", "options", "lanes", "endings");
+script!(EVEN_IF_FULL, REMOVE, "remove", "options", "lanes", "endings");
 script!(BATCH, "batch", "options", "lanes", "endings");
-script!(LIMIT, "limit", "lanes");
-script!(HASTEN, "hasten", "lanes");
-script!(READMIT, "readmit", "lanes");
+script!(EVEN_IF_FULL, LIMIT, "limit", "lanes");
+script!(EVEN_IF_FULL, HASTEN, "hasten", "lanes");
+script!(EVEN_IF_FULL, READMIT, "readmit", "lanes");
 script!(PROGRESS, "progress");
-script!(SWEEP, "sweep");
-script!(BEAT, "beat");
-script!(LEAVE, "leave");
+script!(EVEN_IF_FULL, SWEEP, "sweep");
+script!(EVEN_IF_FULL, OBSERVE, "observe");
+script!(EVEN_IF_FULL, BEAT, "beat");
+script!(EVEN_IF_FULL, LEAVE, "leave");
 script!(COUNT, "count");
 script!(LOOK, "look", "options");
 

@@ -107,8 +107,8 @@ impl Ledger {
         }
     }
 
-    async fn insist(&self, group: &[&Settlement], call: fn(&Self, &[&Settlement]) -> Call) {
-        let call = call(self, group);
+    async fn insist(&self, group: &[&Settlement], build: fn(&Self, &[&Settlement]) -> Call) {
+        let call = build(self, group);
         let mut pause = FIRST_PAUSE;
         loop {
             match scripts::call::<String>(&call, &mut self.engine.connection.clone()).await.map_err(Error::from) {
@@ -121,8 +121,18 @@ impl Ledger {
                 }
                 Err(error) => {
                     error!(%error, queue = &*self.keys.queue, jobs = group.len(), "cannot be settled");
-                    return self.settled(group, "");
+                    return self.settle_singly(group, build).await;
                 }
+            }
+        }
+    }
+
+    /// One that Redis does not understand must not take its neighbours with it. Its lease stays in hand: what has run must
+    /// not be released as unknown.
+    async fn settle_singly(&self, group: &[&Settlement], build: fn(&Self, &[&Settlement]) -> Call) {
+        if group.len() > 1 {
+            for settlement in group {
+                Box::pin(self.insist(&[*settlement], build)).await;
             }
         }
     }

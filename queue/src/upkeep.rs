@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde::Deserialize;
+use tracing::warn;
 use uuid::Uuid;
 
 use crate::engine::Engine;
@@ -16,8 +18,8 @@ use crate::scripts;
 pub const UPKEEP_EVERY: Duration = Duration::from_secs(1);
 /// So many jobs are looked at in one call.
 const PAGE: usize = 200;
-/// So many expired keys are forgotten in one call.
-const SWEEP: usize = 1000;
+/// So many calls are made in one round at the most: the look-out for dead processes must not wait for the rest.
+const PAGES: usize = 20;
 
 /// Looks after one queue.
 #[derive(Debug)]
@@ -36,6 +38,15 @@ pub struct DeadLetter {
     pub payload: Vec<u8>,
     /// Why it is dead, as JSON.
     pub evidence: String,
+}
+
+impl DeadLetter {
+    /// Whether it was past its deadline.
+    #[must_use]
+    pub fn is_expired(&self) -> bool {
+        let evidence: Result<serde_json::Value, _> = serde_json::from_str(&self.evidence);
+        evidence.is_ok_and(|evidence| evidence["reason"] == "expired")
+    }
 }
 
 /// Why the engine itself buried a job.
@@ -68,75 +79,102 @@ impl Upkeep {
         Self { readable, ..self }
     }
 
-    /// One round: looks for dead processes and, now and then, for leases of unknown ones.
+    /// One round: looks for dead processes and, now and then, for leases of unknown ones. A partition that is away does not
+    /// hold up the others.
     ///
     /// # Errors
-    /// If Redis fails; the next round goes on.
+    /// If Redis fails for one of them; the next round goes on.
     pub async fn recover(&mut self) -> Result<Recovered, Error> {
+        let rounds = join_all(self.parts.iter_mut().map(Recovery::recover)).await;
         let mut all = Recovered::default();
-        for part in &mut self.parts {
-            let Recovered { taken, buried } = part.recover().await?;
-            all.taken += taken;
-            all.buried += buried;
+        for round in sum(rounds)? {
+            all.taken += round.taken;
+            all.buried += round.buried;
         }
         Ok(all)
     }
 
-    /// Makes jobs ready that waited for this version of the program. Returns how many.
+    /// Makes jobs ready that waited for this version of the program, some of them in each round. Returns how many.
     ///
     /// # Errors
-    /// If Redis fails.
-    pub async fn readmit(&self) -> Result<u64, Error> {
+    /// As [`Self::recover`].
+    pub async fn readmit(&mut self) -> Result<u64, Error> {
+        let readable = &self.readable;
+        Ok(sum(join_all(self.parts.iter_mut().map(|part| part.readmit(readable))).await)?.into_iter().sum())
+    }
+
+    /// Forgets unique keys and rate limits whose time is over. Returns how many.
+    ///
+    /// # Errors
+    /// As [`Self::recover`].
+    pub async fn forget_expired(&self) -> Result<u64, Error> {
+        Ok(sum(join_all(self.parts.iter().map(Recovery::forget_expired)).await)?.into_iter().sum())
+    }
+
+    /// Some of the queue's dead letters; the next call tells others, until all were told.
+    ///
+    /// # Errors
+    /// As [`Self::recover`].
+    pub async fn dead_letters(&mut self) -> Result<Vec<DeadLetter>, Error> {
+        Ok(sum(join_all(self.parts.iter_mut().map(Recovery::dead_letters)).await)?.concat())
+    }
+}
+
+/// All results; or the first error, if nothing else was done.
+fn sum<T>(results: Vec<Result<T, Error>>) -> Result<Vec<T>, Error> {
+    let (mut done, mut failed) = (Vec::new(), None);
+    for result in results {
+        match result {
+            Ok(result) => done.push(result),
+            Err(error) => failed = failed.or(Some(error)),
+        }
+    }
+    match failed {
+        Some(error) if done.is_empty() => Err(error),
+        Some(error) => {
+            warn!(%error, "no upkeep of a partition");
+            Ok(done)
+        }
+        None => Ok(done),
+    }
+}
+
+impl Recovery {
+    async fn readmit(&mut self, readable: &[String]) -> Result<u64, Error> {
         let mut admitted = 0;
-        for part in &self.parts {
-            let mut cursor = "0".to_owned();
-            loop {
-                let mut readmit = scripts::READMIT.on(&part.keys);
-                readmit.arg(&cursor).arg(PAGE).arg(&self.readable);
-                let (next, jobs): (String, u64) = scripts::call(&readmit, &mut part.engine.connection.clone()).await?;
-                admitted += jobs;
-                cursor = next;
-                if cursor == "0" {
-                    break;
-                }
+        for _ in 0..PAGES {
+            let mut readmit = scripts::READMIT.on(&self.keys);
+            readmit.arg(&self.newer_cursor).arg(PAGE).arg(readable);
+            let (next, jobs): (String, u64) = scripts::call(&readmit, &mut self.engine.connection.clone()).await?;
+            admitted += jobs;
+            self.newer_cursor = next;
+            if self.newer_cursor == "0" {
+                break;
             }
         }
         Ok(admitted)
     }
 
-    /// Forgets unique keys and rate limits whose time is over. Returns how many; what is left is for the next round.
-    ///
-    /// # Errors
-    /// If Redis fails.
-    pub async fn forget_expired(&self) -> Result<u64, Error> {
+    async fn forget_expired(&self) -> Result<u64, Error> {
         let mut forgotten = 0;
-        for part in &self.parts {
-            let mut sweep = scripts::SWEEP.on(&part.keys);
-            sweep.arg(SWEEP);
-            forgotten += scripts::call::<u64>(&sweep, &mut part.engine.connection.clone()).await?;
+        for _ in 0..PAGES {
+            let mut sweep = scripts::SWEEP.on(&self.keys);
+            sweep.arg(PAGE);
+            let keys: u64 = scripts::call(&sweep, &mut self.engine.connection.clone()).await?;
+            forgotten += keys;
+            if keys < PAGE as u64 {
+                break;
+            }
         }
         Ok(forgotten)
     }
 
-    /// Some of the queue's dead letters.
-    ///
-    /// # Errors
-    /// If Redis fails.
-    pub async fn dead_letters(&self) -> Result<Vec<DeadLetter>, Error> {
-        let mut letters = Vec::new();
-        for part in &self.parts {
-            letters.extend(part.dead_letters().await?);
-        }
-        Ok(letters)
-    }
-}
-
-impl Recovery {
-    async fn dead_letters(&self) -> Result<Vec<DeadLetter>, Error> {
+    async fn dead_letters(&mut self) -> Result<Vec<DeadLetter>, Error> {
         let mut connection = self.engine.connection.clone();
         let mut scan = redis::cmd("HSCAN");
-        scan.arg(&*self.keys.dead).arg(0).arg("COUNT").arg(PAGE);
-        let (_, page): (u64, Vec<(Vec<u8>, String)>) = scan.query_async(&mut connection).await?;
+        scan.arg(&*self.keys.dead).arg(self.dead_cursor).arg("COUNT").arg(PAGE);
+        let (next, page): (u64, Vec<(Vec<u8>, String)>) = scan.query_async(&mut connection).await?;
+        self.dead_cursor = next;
         let mut letters = Vec::with_capacity(page.len());
         for (id, evidence) in page {
             let Ok(uuid) = Uuid::from_slice(&id) else { continue };

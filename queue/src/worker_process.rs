@@ -2,8 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::sync::watch;
+use tokio::time::timeout;
 
 use crate::backend::{RedisBackend, ServedQueue};
 use crate::cancellations::Cancellations;
@@ -79,16 +82,18 @@ impl WorkerProcess {
         self.stop.send_replace(true);
     }
 
-    /// Gives all jobs in hand back, uncharged, for others to run, and waits until Redis has it.
-    pub async fn release_all(&self) -> usize {
+    /// Gives all jobs in hand back, uncharged, for others to run, and waits for each queue until Redis has it, but no longer
+    /// than `patience`. What Redis did not take is found by the silence of this process.
+    pub async fn release_all(&self, patience: Duration) -> usize {
         let mut released = 0;
         for queue in self.queues.values().flatten() {
             for (id, lease) in queue.in_hand.all() {
                 queue.settler.settle(Settlement { id, lease, verdict: Verdict::Release });
                 released += 1;
             }
-            queue.settler.flush().await;
         }
+        let flushes = self.queues.values().flatten().map(|queue| timeout(patience, queue.settler.flush()));
+        join_all(flushes).await;
         released
     }
 

@@ -1,4 +1,5 @@
-//! Quarantine: takes back the jobs of dead processes, and closes those that have killed too many, with the evidence.
+//! Quarantine: takes back the jobs of dead processes, lets in what waited for this version, and closes what the engine has
+//! given up: jobs that have killed too many processes, or are past their deadline.
 
 use bellwork_jobs::kinds;
 use bellwork_queue::{DEATHS_ALLOWED, DeadLetter, Engine, Inspector, Poison, UPKEEP_EVERY, Upkeep};
@@ -19,7 +20,6 @@ pub async fn run(engine: Engine, queue: &'static str, executor: Executor) -> Res
         ticks.tick().await;
         if let Err(error) = keep_up(&mut upkeep).await {
             warn!(%error, queue, "no upkeep");
-            continue;
         }
         match upkeep.dead_letters().await {
             Ok(letters) => {
@@ -54,6 +54,9 @@ async fn close(letter: &DeadLetter, queue: &str, inspector: &Inspector, executor
 
 /// The evidence as a sentence for an operator.
 fn evidence(letter: &DeadLetter) -> String {
+    if letter.is_expired() {
+        return "expired: its deadline had passed before a worker was free".to_owned();
+    }
     let Ok(Poison { deaths, process, ran_on, progress }) = serde_json::from_str(&letter.evidence) else {
         return letter.evidence.clone();
     };

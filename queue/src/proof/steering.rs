@@ -52,7 +52,7 @@ impl Machine {
     }
 
     pub(super) async fn readmit(&mut self, readable: &[String]) -> Checked {
-        let upkeep = Upkeep::new(&self.trial.engine, QUEUE).unwrap().reading(readable.to_vec());
+        let mut upkeep = Upkeep::new(&self.trial.engine, QUEUE).unwrap().reading(readable.to_vec());
         prop_assert_eq!(upkeep.readmit().await.unwrap(), self.model.readmit(readable));
         Ok(())
     }

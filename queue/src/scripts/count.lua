@@ -1,7 +1,7 @@
 -- Counts the jobs of a queue by state. Every figure is a length or a counter that Redis keeps.
 -- ARGV  1 silence (ms) after which a process is dead
 -- Returns { now, scheduled, stale, running, dead, paused, live processes, ready × 4, first id of each list × 4, suspects,
---         newer, callbacks, parked lanes }.
+--         newer, callbacks, parked lanes, lines that a claim may find something in }.
 local grouped = redis.call('HMGET', STATE, 'g0', 'g1', 'g2', 'g3', 'stale')
 local out = {
   now,
@@ -29,4 +29,9 @@ out[#out + 1] = redis.call('LLEN', SUSPECTS)
 out[#out + 1] = redis.call('HLEN', NEWER)
 out[#out + 1] = redis.call('HLEN', CALLBACKS)
 out[#out + 1] = redis.call('ZCARD', PARKED)
+local lines = 0
+for priority = 0, 3 do
+  lines = lines + redis.call('EXISTS', READY[tostring(priority)], TURNS[tostring(priority)])
+end
+out[#out + 1] = lines + redis.call('EXISTS', SUSPECTS)
 return out

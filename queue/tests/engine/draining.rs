@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use bellwork_queue::{Drain, NewJob, Verdict};
+use bellwork_queue::{Drain, GroupLimits, NewJob, Rate, Verdict};
 use uuid::Uuid;
 
 use crate::support::{QUEUE, Trial, due_in, jobs};
@@ -52,4 +52,20 @@ async fn a_drain_of_a_paused_queue_ends_with_what_is_left() {
     trial.push(jobs(3)).await;
     let counts = trial.engine.drain(QUEUE, 5, Drain::Ready, |_| std::future::ready(Verdict::Complete)).await.unwrap();
     assert_eq!((counts.ready_total(), counts.running), (3, 0));
+}
+
+#[tokio::test]
+async fn a_drain_runs_what_is_not_at_a_limit() {
+    let trial = Trial::new().await;
+    let rate = Some(Rate { jobs: 1, per: Duration::from_secs(3600), burst: 1 });
+    let slow = GroupLimits { weight: 1, concurrency: None, rate };
+    trial.engine.inspector().limit_group(QUEUE, "slow", Some(&slow)).await.unwrap();
+    let member = || NewJob { group: Some("slow".into()), ..NewJob::new(Uuid::now_v7(), "") };
+    trial.push(vec![member(), member()]).await;
+    for _ in 0..2 {
+        let done = |_| std::future::ready(Verdict::Complete);
+        let counts = trial.engine.drain(QUEUE, 5, Drain::Ready, done).await.unwrap();
+        assert_eq!((counts.ready_total(), counts.parked_lanes), (1, 1));
+        trial.push(jobs(20)).await;
+    }
 }

@@ -120,7 +120,7 @@ async fn released_jobs_of_a_group_stand_first_in_their_order() {
     let working = working.await;
     take(&mut running, 100).await;
     working.process.as_ref().unwrap().stop_claiming();
-    assert_eq!(working.process.as_ref().unwrap().release_all().await, 100);
+    assert_eq!(working.process.as_ref().unwrap().release_all(Duration::from_secs(5)).await, 100);
     working.kill().await;
     let (working, mut done) = trial.collect(1).await;
     let order = take(&mut done, 150).await;
@@ -323,4 +323,18 @@ async fn what_does_not_run_takes_no_place_of_its_group() {
     assert_eq!(take(&mut done, 1).await, [all[2].id]);
     assert!(began.elapsed() < Duration::from_secs(1), "{:?}", began.elapsed());
     working.drain().await;
+}
+
+/// Nothing that a caller may name is a name of the scripts' own.
+#[tokio::test]
+async fn a_group_may_have_any_name_that_is_accepted() {
+    let trial = Trial::new().await;
+    let names = ["-".repeat(65), "@".to_owned(), "0".to_owned(), "\u{1}".repeat(65), "ü".repeat(50)];
+    for name in names {
+        let job = NewJob { group: Some(name.clone()), ..job(Priority::Normal) };
+        trial.push(vec![job.clone()]).await;
+        let (working, mut done) = trial.collect(5).await;
+        assert_eq!(take(&mut done, 1).await, [job.id], "{name:?}");
+        working.drain().await;
+    }
 }

@@ -215,7 +215,7 @@ async fn what_a_stopping_process_has_not_ended_goes_back_uncharged() {
     let mut held = take(&mut running, 2).await;
     let process = stopping.process.clone().unwrap();
     process.stop_claiming();
-    assert_eq!(process.release_all().await, 2);
+    assert_eq!(process.release_all(Duration::from_secs(5)).await, 2);
     process.leave().await.unwrap();
 
     let (seen, mut deliveries) = mpsc::unbounded_channel();

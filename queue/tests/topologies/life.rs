@@ -99,7 +99,7 @@ async fn use_everything(trial: &Trial) {
     working.drain().await;
     inspector.limit(QUEUE, &Limits::default()).await.unwrap();
     inspector.limit_group(QUEUE, "school", None).await.unwrap();
-    let upkeep = Upkeep::new(&trial.engine, QUEUE).unwrap();
+    let mut upkeep = Upkeep::new(&trial.engine, QUEUE).unwrap();
     upkeep.readmit().await.unwrap();
     upkeep.forget_expired().await.unwrap();
 }

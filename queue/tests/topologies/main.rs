@@ -10,9 +10,11 @@ mod deployments;
 mod failover;
 mod life;
 mod outages;
+mod refusals;
 mod resp3;
 mod sentinel;
 mod servers;
+mod shards;
 #[allow(dead_code, reason = "shared with the tests of the engine")]
 #[path = "../engine/support.rs"]
 mod support;

@@ -1,6 +1,6 @@
 -- Part: Redis keeps a small hash or sorted set as a list, in which it searches from the head. One that has ever held a long
--- member is a table, and stays one: so a new one gets such a member for a moment.
-local LONG = string.rep('-', 65)
+-- member is a table, and stays one: so a new one gets such a member for a moment. No key of a caller has a NUL.
+local LONG = string.rep('\0', 65)
 
 local function hset(key, fields)
   if #fields == 0 then return end
