@@ -199,6 +199,10 @@ async fn starvation(url: &str, figures: &mut Figures) -> anyhow::Result<()> {
     for priority in [Priority::Critical, Priority::High, Priority::Low] {
         bench.push(of(priority, BACKLOG).collect()).await?;
     }
+    // The flood has lasted for a while.
+    let mut begin = redis::cmd("HSET");
+    begin.arg(format!("{{bench:{QUEUE}}}:state")).arg("rushing_since").arg(1);
+    begin.query_async::<()>(&mut bench.redis.clone()).await?;
     let counts: Arc<[AtomicUsize; 4]> = Arc::default();
     let (ended, enough) = (Arc::new(AtomicBool::new(false)), Arc::new(Notify::new()));
     let (counted, told) = (Arc::clone(&counts), Arc::clone(&enough));

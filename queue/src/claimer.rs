@@ -1,7 +1,7 @@
 //! Claiming: as many jobs in one round trip as there are free places, then sleep until a push, the next due time, a free
 //! place, or the poll.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::Duration;
@@ -10,10 +10,10 @@ use bytes::Bytes;
 use futures_util::task::AtomicWaker;
 use redis::Value;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::Instant;
-use tracing::{debug, warn};
+use tracing::warn;
 use uuid::Uuid;
 
+use crate::audit::Audit;
 use crate::delivery::{DEATHS_OF_A_SUSPECT, Delivery, InHand, Lease, Marks, Verdict};
 use crate::error::Error;
 use crate::job::read_stored;
@@ -28,13 +28,8 @@ const BATCH: usize = 200;
 const PROMOTIONS: usize = 200;
 /// An idle claimer looks this often, in case a wake-up was lost.
 const POLL_EVERY: Duration = Duration::from_secs(2);
-/// After a claim whose answer was lost, leases that nobody knows of are looked for during this time.
-const SUSPICION: Duration = Duration::from_secs(15);
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
-const AUDIT_PAGE: usize = 500;
-/// Forgotten leases are looked for this often without any reason.
-const AUDIT_EVERY: Duration = Duration::from_secs(30);
 
 /// Claimed jobs on their way to the worker.
 #[derive(Debug, Default)]
@@ -63,9 +58,6 @@ impl Buffer {
     }
 }
 
-/// A field and a value of a Redis hash.
-type Entry = (Vec<u8>, Vec<u8>);
-
 /// Claims the jobs of one queue for this process.
 pub(crate) struct Claimer {
     pub(crate) source: Arc<Source>,
@@ -91,21 +83,6 @@ struct Claimed {
     jobs: Vec<ClaimedJob>,
 }
 
-/// The look-out for leases that this process does not know of.
-struct Audit {
-    next: Instant,
-    /// Set after a claim whose answer was lost.
-    suspicious_until: Option<Instant>,
-    /// What was unknown the last time.
-    unknown: HashSet<(Uuid, Lease)>,
-}
-
-impl Audit {
-    fn is_suspicious(&self) -> bool {
-        self.suspicious_until.is_some_and(|until| Instant::now() < until)
-    }
-}
-
 struct ClaimedJob {
     id: Uuid,
     lease: Lease,
@@ -118,7 +95,7 @@ impl Claimer {
     /// Claims until it is told to stop, then gives back what the worker has not taken. A claim under way is never given
     /// up: its jobs would be leased to a process that does not know of them.
     pub(crate) async fn run(self) {
-        let mut audit = Audit { next: Instant::now() + AUDIT_EVERY, suspicious_until: None, unknown: HashSet::new() };
+        let mut audit = Audit::begin();
         let mut pause = FIRST_PAUSE;
         while let Some(places) = self.places_or_stop(&mut audit).await {
             let wanted = places.len();
@@ -132,7 +109,7 @@ impl Claimer {
                 Err(error) => {
                     warn!(%error, queue = &*self.source.keys.queue, "nothing claimed");
                     drop(places);
-                    audit.suspicious_until = Some(Instant::now() + SUSPICION);
+                    audit.suspect();
                     let wait = pause;
                     pause = (pause * 2).min(LONGEST_PAUSE);
                     Some(wait)
@@ -162,7 +139,7 @@ impl Claimer {
                 biased;
                 () = told_to_stop(&mut stop) => return None,
                 () = tokio::time::sleep_until(audit.next) => {
-                    audit.next = Instant::now() + AUDIT_EVERY;
+                    audit.put_off();
                     self.release_unknown(audit).await;
                 }
                 places = self.free_places() => return Some(places),
@@ -207,53 +184,6 @@ impl Claimer {
             () = told_to_stop(&mut stop) => {}
             () = self.bell.notified() => {}
             () = tokio::time::sleep(wait) => {}
-        }
-    }
-
-    /// Releases leases of this process that it does not know of: the answer to a claim was lost, or Redis lost the end of
-    /// a job. Without a suspicion only what was unknown the last time, too. Since only this task claims for the queue, no
-    /// claim is under way meanwhile.
-    async fn release_unknown(&self, audit: &mut Audit) {
-        let unknown = match self.unknown_leases().await {
-            Ok(unknown) => unknown,
-            Err(error) => return debug!(%error, queue = &*self.source.keys.queue, "leases not audited"),
-        };
-        let sure = audit.is_suspicious();
-        let (release, remember): (Vec<_>, Vec<_>) =
-            unknown.into_iter().partition(|entry| sure || audit.unknown.contains(entry));
-        if !release.is_empty() {
-            warn!(
-                queue = &*self.source.keys.queue,
-                jobs = release.len(),
-                "released jobs that this process does not know of"
-            );
-        }
-        audit.unknown = remember.into_iter().collect();
-        for (id, lease) in release {
-            self.settler.settle(Settlement { id, lease, verdict: Verdict::Release });
-        }
-    }
-
-    async fn unknown_leases(&self) -> Result<Vec<(Uuid, Lease)>, Error> {
-        let mut unknown = Vec::new();
-        let mut cursor = 0_u64;
-        loop {
-            let mut scan = redis::cmd("HSCAN");
-            scan.arg(&*self.source.keys.leases).arg(cursor).arg("COUNT").arg(AUDIT_PAGE);
-            let (next, page): (u64, Vec<Entry>) = scan.query_async(&mut self.source.engine.connection.clone()).await?;
-            for (id, lease) in page {
-                let lease = Lease(lease.into());
-                if let Ok(id) = Uuid::from_slice(&id)
-                    && lease.process() == Some(self.process.as_str().as_bytes())
-                    && !self.in_hand.holds(id, &lease)
-                {
-                    unknown.push((id, lease));
-                }
-            }
-            cursor = next;
-            if cursor == 0 {
-                return Ok(unknown);
-            }
         }
     }
 }
@@ -378,8 +308,8 @@ mod tests {
         let inspector = claimer.source.engine.inspector();
         assert_eq!(inspector.counts("work").await.unwrap().running, 5);
 
-        let suspicious_until = Some(Instant::now() + SUSPICION);
-        let mut audit = Audit { next: Instant::now(), suspicious_until, unknown: HashSet::new() };
+        let mut audit = Audit::begin();
+        audit.suspect();
         claimer.release_unknown(&mut audit).await;
         claimer.settler.flush().await;
         let counts = inspector.counts("work").await.unwrap();

@@ -4,6 +4,7 @@
 //! [`Upkeep`] takes back the jobs of dead processes, [`Inspector`] looks and steers. The README draws the state machine
 //! and the keys.
 
+mod audit;
 mod backend;
 mod batch;
 mod browse;

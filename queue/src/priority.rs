@@ -4,8 +4,8 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-/// Which of two ready jobs of a queue runs first. Critical ones go before all others, but for one turn in ten after a hundred
-/// of them in a row; high, normal and low share by weight: none starves.
+/// Which of two ready jobs of a queue runs first. Critical ones go before all others, but for one turn in ten once they
+/// have come for ten seconds without a break; high, normal and low share by weight: none starves.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Priority {

@@ -41,8 +41,9 @@ end
 promote()
 open_parked()
 again = math.min(first_score(SCHEDULED), first_score(PARKED))
-local paused, turn, rush, order, concurrency, queue_rate, group_concurrency, group_rate, differ = unpack(redis.call(
-  'HMGET', STATE, 'paused', 'turn', 'rush', 'order', 'concurrency', 'rate', 'group_concurrency', 'group_rate', 'differ'), 1, 9)
+local paused, turn, rush, rushing_since, order, concurrency, queue_rate, group_concurrency, group_rate, differ = unpack(
+  redis.call('HMGET', STATE, 'paused', 'turn', 'rush', 'rushing_since', 'order', 'concurrency', 'rate',
+    'group_concurrency', 'group_rate', 'differ'), 1, 10)
 if paused then return answer() end
 
 if concurrency then
@@ -124,23 +125,32 @@ local function take_by_weight(turns)
   if #open == 1 then take(open[1], wanted - #ids) end
 end
 
--- Critical jobs go first. After so many in a row while others wait, those have one turn in ten, so that none starves.
-local RUSH = 100
+-- Critical jobs go first. Once they have come for so long (ms) without a break, the others have one turn in ten, so that none
+-- starves.
+local RUSH = 10000
 
 -- Takes critical jobs but for the turns that the others are owed, then others, then critical ones again if nobody else waits.
--- What is owed follows from how far the rush has gone on.
+-- `rush` counts what critical jobs have had in an old rush: nine for each turn that the others are owed.
 local function take_by_urgency(turns)
-  local before, asked = tonumber(rush or 0), wanted - #ids
-  local owed = math.max(0, math.floor((before - RUSH) / 9))
+  local since, had, asked = tonumber(rushing_since or now), tonumber(rush or 0), wanted - #ids
+  local old = now - since >= RUSH
+  local owed = old and math.floor(had / 9) or 0
   local most = math.max(0, asked - owed)
   local critical, taken = take('0', most), #ids
-  local dry = critical < most
+  local ended = critical < most
   take_by_weight(turns)
   local others = #ids - taken
   critical = critical + take('0', wanted - #ids)
-  local after = dry and 0 or math.max(0, before + critical - 9 * others)
-  if owed > 0 and others == 0 then after = math.min(after, RUSH) end
-  if after ~= before then redis.call('HSET', STATE, 'rush', after) end
+  if ended then
+    if rushing_since then redis.call('HDEL', STATE, 'rushing_since', 'rush') end
+    return
+  end
+  if not rushing_since then redis.call('HSET', STATE, 'rushing_since', now) end
+  if not old then return end
+  local has = math.max(0, had + critical - 9 * others)
+  -- Nobody else waits: nobody is owed more than a turn.
+  if owed > 0 and others == 0 then has = math.min(has, 9) end
+  redis.call('HSET', STATE, 'rush', has)
 end
 
 -- Six turns in ten for high, three for normal, one for low, if nothing is set; or nothing that this version can read: a
