@@ -234,9 +234,15 @@ local function use(i, id)
   return group
 end
 
+-- Most jobs are just leased: no options, no marks, and no line of this call holds a stale entry.
+local ordinary = not marked and next(stale_entries) == nil
 local in_vain = {}
 for i, id in ipairs(ids) do
-  if use(i, id) ~= groups[i] then in_vain[groups[i]] = true end
+  if ordinary and jobs[i] and groups[i] == '' and string.byte(jobs[i], 1) == 0 and string.byte(jobs[i], 2) == 0 then
+    lease(i, id, nil)
+  elseif use(i, id) ~= groups[i] then
+    in_vain[groups[i]] = true
+  end
 end
 
 local function count_running()
