@@ -6,6 +6,7 @@ mod peer;
 mod properties;
 mod queue;
 mod screen;
+mod work;
 
 use std::path::{Path, PathBuf};
 

@@ -6,21 +6,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use apalis_core::worker::builder::WorkerBuilder;
-use apalis_core::worker::context::WorkerContext;
-use bellwork_queue::{
-    Conflict, Connection, Delivery, Engine, Handler, Hold, Limits, NewJob, Priority, Producer, Rate, Server, Unique,
-    Verdict, WorkerProcess,
-};
+use bellwork_queue::{Conflict, Connection, Delivery, Hold, Limits, NewJob, Priority, Rate, Unique, Verdict};
 use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
 
 use crate::figures::Figures;
 use crate::screen::say;
+use crate::work::{Bench, QUEUE, job};
 
-const QUEUE: &str = "bench";
 const BACKLOG: usize = 100_000;
-const CONCURRENCY: usize = 2000;
 const ROUNDS: usize = 3;
 const GROUPS: usize = 100;
 
@@ -37,20 +31,14 @@ pub(crate) async fn measure(url: &str) -> anyhow::Result<Figures> {
     Ok(figures)
 }
 
-struct Bench {
-    engine: Engine,
-    producer: Producer,
-    redis: Connection,
+/// On an empty Redis.
+async fn begin(url: &str) -> anyhow::Result<Bench> {
+    let mut bench = Bench::new(url)?;
+    redis::cmd("FLUSHALL").query_async::<()>(&mut bench.redis).await?;
+    Ok(bench)
 }
 
 impl Bench {
-    async fn new(url: &str) -> anyhow::Result<Self> {
-        let engine = Engine::new(url.parse::<Server>()?, "bench");
-        let mut redis = engine.connection();
-        redis::cmd("FLUSHALL").query_async::<()>(&mut redis).await?;
-        Ok(Self { producer: engine.producer(), redis, engine })
-    }
-
     async fn push(&self, jobs: Vec<NewJob>) -> anyhow::Result<()> {
         self.producer.push(QUEUE, jobs).await?;
         Ok(())
@@ -70,39 +58,17 @@ impl Bench {
         F: Fn(Delivery) -> Fut + Clone + Send + 'static,
         Fut: Future<Output = Verdict> + Send + 'static,
     {
-        let process = WorkerProcess::start(self.engine.clone(), &[QUEUE]).await?;
-        let context = WorkerContext::from(QUEUE);
-        let backend = process.backend(QUEUE, concurrency)?;
-        let worker = WorkerBuilder::new(&context).backend(backend).build(Handler(handle));
+        let working = self.work(concurrency, handle).await?;
         let began = Instant::now();
-        let task = tokio::spawn(worker.run());
         enough.notified().await;
-        process.stop_claiming();
-        context.stop()?;
-        task.await??;
-        let took = began.elapsed();
-        process.leave().await?;
-        Ok(took)
+        working.drain().await?;
+        Ok(began.elapsed())
     }
 
     /// Jobs in a second, with a handler that does nothing.
-    async fn process(&self, count: usize) -> anyhow::Result<f64> {
-        let (done, enough) = (Arc::new(AtomicUsize::new(0)), Arc::new(Notify::new()));
-        let told = Arc::clone(&enough);
-        let took = self.run_until(CONCURRENCY, &enough, move |_| {
-            if done.fetch_add(1, Ordering::Relaxed) + 1 == count {
-                told.notify_one();
-            }
-            std::future::ready(Verdict::Complete)
-        });
-        Ok(as_f64(count) / took.await?.as_secs_f64())
+    async fn rate(&self, count: usize) -> anyhow::Result<f64> {
+        Ok(as_f64(count) / self.process(count).await?)
     }
-}
-
-/// With the payload that all peers carry: an id and 100 bytes.
-fn job() -> NewJob {
-    let id = Uuid::now_v7();
-    NewJob::new(id, format!("{id}{:x<100}", ""))
 }
 
 /// Groups, a unique key on each job, and every limit there is, none of which holds anything up; against plain jobs.
@@ -117,13 +83,13 @@ async fn cost_of_everything(url: &str, figures: &mut Figures) -> anyhow::Result<
     };
     let mut rates: [Vec<f64>; 4] = Default::default();
     for _ in 0..ROUNDS {
-        let bench = Bench::new(url).await?;
+        let bench = begin(url).await?;
         rates[0].push(bench.push_all((0..BACKLOG).map(|_| job()).collect()).await?);
-        rates[1].push(bench.process(BACKLOG).await?);
-        let bench = Bench::new(url).await?;
+        rates[1].push(bench.rate(BACKLOG).await?);
+        let bench = begin(url).await?;
         bench.engine.inspector().limit(QUEUE, &everything).await?;
         rates[2].push(bench.push_all((0..BACKLOG).map(full_job).collect()).await?);
-        rates[3].push(bench.process(BACKLOG).await?);
+        rates[3].push(bench.rate(BACKLOG).await?);
     }
     let [plain_pushed, plain, full_pushed, full] = rates.map(median);
     figures.add("pushed, plain jobs", plain_pushed, "1/s");
@@ -156,7 +122,7 @@ async fn fairness(url: &str, figures: &mut Figures) -> anyhow::Result<()> {
 const SMALL: usize = 2000;
 
 async fn wait_of_small_group(url: &str, flood: usize) -> anyhow::Result<f64> {
-    let bench = Bench::new(url).await?;
+    let bench = begin(url).await?;
     let of = |group: &'static str, count| (0..count).map(move |_| NewJob { group: Some(group.into()), ..job() });
     bench.push(of("flood", flood).collect()).await?;
     let small: Vec<_> = of("small", SMALL).collect();
@@ -192,7 +158,7 @@ async fn wait_of_small_group(url: &str, flood: usize) -> anyhow::Result<f64> {
 
 /// The share of low jobs while critical and high ones come without end.
 async fn starvation(url: &str, figures: &mut Figures) -> anyhow::Result<()> {
-    let bench = Bench::new(url).await?;
+    let bench = begin(url).await?;
     let of = |priority, count| {
         (0..count).map(move |_| NewJob { priority, ..NewJob::new(Uuid::now_v7(), [priority as u8].to_vec()) })
     };
@@ -243,7 +209,7 @@ async fn longest_calls(url: &str, figures: &mut Figures) -> anyhow::Result<()> {
     ];
     for (name, make) in cases {
         say(&format!("{name} …"));
-        let mut bench = Bench::new(url).await?;
+        let mut bench = begin(url).await?;
         watch_calls(&mut bench.redis).await?;
         for start in (0..MILLION).step_by(10_000) {
             bench.push((start..start + 10_000).map(&make).collect()).await?;
@@ -255,7 +221,7 @@ async fn longest_calls(url: &str, figures: &mut Figures) -> anyhow::Result<()> {
         figures.add(format!("longest call, {name} (aim 5)"), calls.last().copied().unwrap_or_default(), "ms");
         figures.add(format!("calls over 5 ms, {name}"), as_f64(over), "");
     }
-    Bench::new(url).await.map(drop)
+    begin(url).await.map(drop)
 }
 
 async fn watch_calls(redis: &mut Connection) -> redis::RedisResult<()> {

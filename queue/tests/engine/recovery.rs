@@ -55,7 +55,10 @@ async fn jobs_of_a_dead_process_run_elsewhere_within_ten_seconds() {
     keeping.abort();
 }
 
-/// Every thread of the runtime is blocked by a handler for longer than a dead process would be silent.
+/// A handler holds a thread for so long: five times the silence of a dead process.
+const BLOCKED: Duration = Duration::from_secs(30);
+
+/// Every thread of the runtime is blocked by a handler.
 #[test]
 fn jobs_of_a_live_busy_process_are_never_taken() {
     let runtime = |threads| {
@@ -79,7 +82,7 @@ fn jobs_of_a_live_busy_process_are_never_taken() {
                     // Two blocking handlers on two threads: nothing else of this runtime moves.
                     tokio::spawn(async move {
                         sent.send("busy").unwrap();
-                        std::thread::sleep(Duration::from_secs(9));
+                        std::thread::sleep(BLOCKED);
                         tell.send(()).unwrap();
                     });
                     told.await.unwrap();
@@ -99,7 +102,12 @@ fn jobs_of_a_live_busy_process_are_never_taken() {
         });
         let other = other.await;
         let inspector = trial.engine.inspector();
-        until(|| async { inspector.counts(QUEUE).await.unwrap().running == 0 }).await;
+        let ended = async {
+            while inspector.counts(QUEUE).await.unwrap().running > 0 {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        tokio::time::timeout(2 * BLOCKED, ended).await.expect("the handlers end");
         assert!(deliveries.try_recv().is_err(), "a live process was robbed");
         other.drain().await;
         keeping.abort();

@@ -13,7 +13,7 @@ use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-use super::{as_json, locate, parse_state, priority_name, state_tone};
+use super::{as_json, explain, parse_state, priority_name, state_tone};
 use crate::ages;
 use crate::commands::queues;
 use crate::screen::{Screen, Tone, cell, number, shortened, table};
@@ -121,7 +121,7 @@ async fn overlay(
     wanted: Option<JobState>,
     screen: &mut Screen,
 ) -> anyhow::Result<()> {
-    match try_join_all(rows.iter_mut().map(|row| locate(row, inspector))).await {
+    match try_join_all(rows.iter_mut().map(|row| explain(row, inspector))).await {
         Ok(_) => Ok(()),
         Err(error) if wanted == Some(JobState::Running) => Err(error).context("Redis cannot be asked what runs"),
         Err(error) => {

@@ -7,7 +7,7 @@ mod retry;
 mod show;
 
 use bellwork_jobs::steering::Refusal;
-use bellwork_queue::{Inspector, Place, Priority};
+use bellwork_queue::{Inspector, JobView, Place, Priority};
 use bellwork_shared::ids::JobId;
 use bellwork_shared::ledger::{JobRow, JobState};
 use clap::Subcommand;
@@ -66,16 +66,16 @@ fn not_found(id: JobId) -> anyhow::Error {
     )
 }
 
-/// Where Redis has an unfinished job. The row's state becomes running if a process has it.
-async fn locate(row: &mut JobRow, inspector: &Inspector) -> Result<Place, bellwork_queue::Error> {
+/// What Redis knows of an unfinished job. The row's state becomes running if a process has it.
+async fn explain(row: &mut JobRow, inspector: &Inspector) -> Result<Option<JobView>, bellwork_queue::Error> {
     if row.finished_at.is_some() {
-        return Ok(Place::Absent);
+        return Ok(None);
     }
-    let place = inspector.locate(&row.queue, row.id.0).await?;
-    if place == Place::Leased {
+    let job = inspector.explain(&row.queue, row.id.0).await?;
+    if job.as_ref().is_some_and(|job| job.place == Place::Leased) {
         row.state = JobState::Running;
     }
-    Ok(place)
+    Ok(job)
 }
 
 fn priority_name(rank: i16) -> &'static str {

@@ -2,17 +2,17 @@
 
 use anyhow::Context;
 use bellwork_jobs::steering;
-use bellwork_queue::{Inspector, JobView, Place};
+use bellwork_queue::{JobView, Place};
 use bellwork_shared::failures::{self, FailedAttempt};
 use bellwork_shared::ids::JobId;
-use bellwork_shared::ledger::{self, JobRow, JobState};
+use bellwork_shared::ledger::{self, JobRow};
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;
 use serde::Serialize;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-use super::{as_json, not_found, priority_name, state_tone};
+use super::{as_json, explain, not_found, priority_name, state_tone};
 use crate::screen::{Screen, Tone, cell, number, table};
 use crate::stores;
 
@@ -68,18 +68,6 @@ async fn particulars(conn: &mut PgConnection, id: JobId) -> sqlx::Result<Particu
     )
     .fetch_one(conn)
     .await
-}
-
-/// What Redis knows of an unfinished job. The row's state becomes running if a process has it.
-async fn explain(row: &mut JobRow, inspector: &Inspector) -> Result<Option<JobView>, bellwork_queue::Error> {
-    if row.finished_at.is_some() {
-        return Ok(None);
-    }
-    let job = inspector.explain(&row.queue, row.id.0).await?;
-    if place(job.as_ref()) == Place::Leased {
-        row.state = JobState::Running;
-    }
-    Ok(job)
 }
 
 fn place(job: Option<&JobView>) -> Place {
