@@ -1,5 +1,6 @@
 //! What all requests of a process share.
 
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -11,6 +12,7 @@ use bellwork_shared::catalogue::Catalogue;
 use bellwork_shared::config::Config;
 use bellwork_shared::config::http::HttpConfig;
 use bellwork_shared::installation::{self, Installation};
+use bytes::Bytes;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
 use tokio::sync::OnceCell;
@@ -44,6 +46,8 @@ pub(crate) struct App {
     pub(crate) passwords: Passwords,
     /// Renders this process's metrics.
     pub(crate) metrics: PrometheusHandle,
+    /// The OpenAPI document, written when somebody asks for it.
+    pub(crate) openapi: OnceLock<Bytes>,
     /// When this process started.
     pub(crate) started: Instant,
     /// Read with the first request that needs it, since the database may come later than this process.
@@ -78,6 +82,7 @@ impl App {
             inspector: engine.inspector(),
             passwords: Passwords::new(cores),
             metrics,
+            openapi: OnceLock::new(),
             started: Instant::now(),
             installation: OnceCell::new(),
             draining: AtomicBool::new(false),

@@ -15,6 +15,7 @@ use futures_util::future::{Ready, ready};
 use url::Url;
 
 use crate::app::App;
+use crate::describe::Parameters;
 use crate::error::ApiError;
 
 /// Who may use a route.
@@ -28,22 +29,13 @@ pub(crate) enum Access {
     Admins,
 }
 
-/// Whether a route takes a query.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Query {
-    /// No: every parameter is unknown.
-    None,
-    /// Yes, and its handler knows which.
-    Read,
-}
-
 /// Lets a request through to its handler, or not. What the handler may learn of the caller is put into the request.
 ///
 /// # Errors
 /// 401, 403, or 422 for a query that nobody reads.
 pub(crate) async fn admit(
     access: Access,
-    query: Query,
+    parameters: Parameters,
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
@@ -51,7 +43,7 @@ pub(crate) async fn admit(
         Access::Anyone => Ok(None),
         _ => authenticate(request.request(), access).await.map(Some),
     };
-    match admitted.and_then(|caller| read_query(request.request(), query).map(|()| caller)) {
+    match admitted.and_then(|caller| read_query(request.request(), parameters).map(|()| caller)) {
         Ok(caller) => {
             if let Some(caller) = caller {
                 request.extensions_mut().insert(caller);
@@ -63,10 +55,10 @@ pub(crate) async fn admit(
 }
 
 /// Unknown parameters are refused like unknown fields.
-fn read_query(request: &HttpRequest, query: Query) -> Result<(), ApiError> {
+fn read_query(request: &HttpRequest, taken: Parameters) -> Result<(), ApiError> {
     let mut parameters = url::form_urlencoded::parse(request.query_string().as_bytes());
     match parameters.next() {
-        Some((name, _)) if query == Query::None => {
+        Some((name, _)) if taken == Parameters::None => {
             Err(ApiError::invalid(format!("/{name}"), "This path takes no such parameter."))
         }
         _ => Ok(()),
@@ -139,7 +131,9 @@ fn is_foreign(headers: &HeaderMap, public_url: &Url) -> bool {
     !(ours || same_host)
 }
 
-fn cookie_name(config: &HttpConfig) -> &'static str {
+/// What the cookie of a session is called.
+#[must_use]
+pub(crate) fn cookie_name(config: &HttpConfig) -> &'static str {
     if is_https(config) { "__Host-bellwork_session" } else { "bellwork_session" }
 }
 

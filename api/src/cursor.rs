@@ -1,12 +1,18 @@
 //! Where a list goes on: opaque to clients, signed, and good for one route only.
 
+use std::borrow::Cow;
+
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::Sha256;
+use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Schema, SchemaType, Type};
+use utoipa::openapi::{Ref, RefOr};
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
+use crate::app::App;
 use crate::error::ApiError;
 
 /// So many items come if the client names no limit.
@@ -17,10 +23,14 @@ const MAX_LIMIT: u32 = 100;
 const SIGNATURE: usize = 16;
 
 /// The part of a query that every list takes.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct Page {
+    /// How many items at the most; 20 unless told.
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
+    /// Where the last answer said that the list goes on.
+    #[param(format = "cursor")]
     cursor: Option<String>,
 }
 
@@ -31,6 +41,26 @@ pub(crate) struct Listed<T> {
     pub(crate) items: Vec<T>,
     /// Where it goes on; none at its end.
     pub(crate) next_cursor: Option<String>,
+}
+
+impl<T: ToSchema> PartialSchema for Listed<T> {
+    fn schema() -> RefOr<Schema> {
+        let items = ArrayBuilder::new().items(Ref::from_schema_name(T::name()));
+        let cursor = ObjectBuilder::new().schema_type(SchemaType::from_iter([Type::String, Type::Null]));
+        let list = ObjectBuilder::new().property("items", items).property("next_cursor", cursor);
+        list.required("items").required("next_cursor").into()
+    }
+}
+
+impl<T: ToSchema> ToSchema for Listed<T> {
+    fn name() -> Cow<'static, str> {
+        format!("Listed{}", T::name()).into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        schemas.push((T::name().into_owned(), T::schema()));
+        T::schemas(schemas);
+    }
 }
 
 /// The cursors of one route.
@@ -60,6 +90,16 @@ pub(crate) fn limit(asked: Option<u32>) -> Result<i64, ApiError> {
     match asked.unwrap_or(DEFAULT_LIMIT) {
         limit @ 1..=MAX_LIMIT => Ok(limit.into()),
         _ => Err(ApiError::invalid("/limit", format!("The limit is between 1 and {MAX_LIMIT}."))),
+    }
+}
+
+impl<'a> Cursors<'a> {
+    /// Those of `route`.
+    ///
+    /// # Errors
+    /// If the installation has not been read yet and the database fails.
+    pub(crate) async fn of(app: &'a App, route: &'static str) -> Result<Self, ApiError> {
+        Ok(Self { key: &app.installation().await?.cursor_key, route })
     }
 }
 

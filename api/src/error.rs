@@ -14,6 +14,7 @@ use actix_web::{HttpResponse, ResponseError};
 use bellwork_jobs::steering::Refusal;
 use bellwork_shared::database::is_transient;
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// What is sent as `Content-Type` of a problem.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
@@ -21,7 +22,7 @@ pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 const RETRY_AFTER_SECONDS: &str = "1";
 
 /// A part of the input that cannot be used.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct InputError {
     /// A JSON pointer into the body, or `/` and the name of a query parameter; empty: the whole.
     pub(crate) pointer: String,
@@ -49,6 +50,8 @@ pub(crate) enum ApiError {
     Forbidden(&'static str),
     /// 404: there is no such thing, or it is somebody else's.
     NotFound,
+    /// 404: the body or the query names something that is not there.
+    Missing(InputError),
     /// 405, with the methods that are allowed.
     MethodNotAllowed(HeaderValue),
     /// 409: the thing is not in a state for this.
@@ -76,8 +79,8 @@ pub(crate) enum ApiError {
 }
 
 /// The body of every answer that is an error (RFC 9457).
-#[derive(Debug, Serialize)]
-struct Problem<'a> {
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Problem<'a> {
     #[serde(rename = "type")]
     kind: String,
     title: &'a str,
@@ -94,6 +97,11 @@ impl ApiError {
         Self::Invalid(vec![InputError::at(pointer, detail)])
     }
 
+    /// Something at one place of the input that is not there.
+    pub(crate) fn missing(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::Missing(InputError::at(pointer, detail))
+    }
+
     /// The answer to a request for the path `instance`.
     #[must_use]
     pub(crate) fn respond(&self, instance: &str) -> HttpResponse {
@@ -102,7 +110,7 @@ impl ApiError {
         let taken;
         let errors = match self {
             Self::Invalid(errors) => &errors[..],
-            Self::Malformed(error) => std::slice::from_ref(error),
+            Self::Malformed(error) | Self::Missing(error) => std::slice::from_ref(error),
             Self::EmailTaken => {
                 taken = [InputError::at("/email", "This address is registered already.")];
                 &taken
@@ -140,7 +148,7 @@ impl ApiError {
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::Unauthenticated | Self::WrongCredentials => StatusCode::UNAUTHORIZED,
             Self::Forbidden(_) => StatusCode::FORBIDDEN,
-            Self::NotFound => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::Missing(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) | Self::EmailTaken | Self::StillRunning => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -165,7 +173,9 @@ impl ApiError {
                 "The address and the password do not belong together.",
             ),
             Self::Forbidden(detail) => ("forbidden", "Not allowed", detail),
-            Self::NotFound => ("not-found", "Not found", "There is no such thing here, or it is not yours."),
+            Self::NotFound | Self::Missing(_) => {
+                ("not-found", "Not found", "There is no such thing here, or it is not yours.")
+            }
             Self::MethodNotAllowed(_) => {
                 ("method-not-allowed", "Method not allowed", "This path takes other methods; see the header Allow.")
             }

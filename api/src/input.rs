@@ -1,5 +1,6 @@
 //! Reading what clients send: bodies, queries and ids, with a JSON pointer to what is wrong.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::marker::PhantomData;
@@ -16,41 +17,40 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeOwned, IgnoredAny, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_path_to_error::{Path, Segment};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::path::ParameterIn;
+use utoipa::openapi::schema::Schema;
+use utoipa::{IntoParams, PartialSchema, ToSchema};
 
+use crate::describe::{Description, Parameters, Takes};
 use crate::error::{ApiError, InputError};
 
 /// The largest body, in bytes.
 pub(crate) const MAX_BODY: usize = 256 * 1024;
 
-/// A body that is announced as JSON and not too large. Parsed in the handler, after the caller is known.
+/// A JSON body, read into a `T` that knows all its fields.
 #[derive(Clone, Debug)]
-pub(crate) struct Body(Bytes);
-
-impl Body {
-    /// Reads a `T`.
-    ///
-    /// # Errors
-    /// 400 if it is not JSON, 422 if it is not a `T`.
-    pub(crate) fn parse<T: DeserializeOwned>(&self) -> Result<T, ApiError> {
-        let mut json = serde_json::Deserializer::from_slice(&self.0);
-        let Object(value) = serde_path_to_error::deserialize(&mut json).map_err(|error| {
-            // Parsing stops at the first thing wrong; whether the rest is JSON decides what to call it.
-            let is_json = serde_json::from_slice::<IgnoredAny>(&self.0).is_ok();
-            let error = input_error(&error);
-            if is_json { ApiError::Invalid(vec![error]) } else { ApiError::Malformed(error) }
-        })?;
-        json.end().map_err(|error| ApiError::Malformed(InputError::at("", sentence(&error.to_string()))))?;
-        Ok(value)
-    }
-
+pub(crate) struct Body<T> {
+    /// What it says.
+    pub(crate) value: T,
     /// As it was sent.
-    #[must_use]
-    pub(crate) fn bytes(&self) -> &Bytes {
-        &self.0
-    }
+    pub(crate) bytes: Bytes,
 }
 
-impl FromRequest for Body {
+/// Reads a `T`: 400 if it is not JSON, 422 if it is not a `T`.
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ApiError> {
+    let mut json = serde_json::Deserializer::from_slice(bytes);
+    let Object(value) = serde_path_to_error::deserialize(&mut json).map_err(|error| {
+        // Parsing stops at the first thing wrong; whether the rest is JSON decides what to call it.
+        let is_json = serde_json::from_slice::<IgnoredAny>(bytes).is_ok();
+        let error = input_error(&error);
+        if is_json { ApiError::Invalid(vec![error]) } else { ApiError::Malformed(error) }
+    })?;
+    json.end().map_err(|error| ApiError::Malformed(InputError::at("", sentence(&error.to_string()))))?;
+    Ok(value)
+}
+
+impl<T: DeserializeOwned> FromRequest for Body<T> {
     type Error = ApiError;
     type Future = Pin<Box<dyn Future<Output = Result<Self, ApiError>>>>;
 
@@ -61,11 +61,19 @@ impl FromRequest for Body {
             if !announced {
                 return Err(ApiError::NotJson);
             }
-            bytes.await.map(Self).map_err(|error| match error.as_error::<PayloadError>() {
+            let bytes = bytes.await.map_err(|error| match error.as_error::<PayloadError>() {
                 Some(PayloadError::Overflow) => ApiError::TooLarge,
                 _ => ApiError::Framework(error.as_response_error().status_code()),
-            })
+            })?;
+            Ok(Self { value: parse(&bytes)?, bytes })
         })
+    }
+}
+
+impl<T: ToSchema> Takes for Body<T> {
+    fn describe(description: &mut Description) {
+        let schema = description.schema::<T>();
+        description.takes("application/json", schema);
     }
 }
 
@@ -76,6 +84,22 @@ pub(crate) struct Object<T>(pub(crate) T);
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         deserializer.deserialize_map(ObjectVisitor(PhantomData))
+    }
+}
+
+impl<T: PartialSchema> PartialSchema for Object<T> {
+    fn schema() -> RefOr<Schema> {
+        T::schema()
+    }
+}
+
+impl<T: ToSchema> ToSchema for Object<T> {
+    fn name() -> Cow<'static, str> {
+        T::name()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        T::schemas(schemas);
     }
 }
 
@@ -105,14 +129,31 @@ fn is_json(request: &HttpRequest) -> bool {
     essence.eq_ignore_ascii_case("application/json")
 }
 
-/// Reads the query of `request`.
-///
-/// # Errors
-/// 422 if a parameter is unknown, missing or of the wrong type.
-pub(crate) fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, ApiError> {
-    let pairs = url::form_urlencoded::parse(request.query_string().as_bytes());
-    serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs))
-        .map_err(|error| ApiError::Invalid(vec![input_error(&error)]))
+/// The query, read into a `T` that knows all its parameters.
+#[derive(Clone, Debug)]
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest for Query<T> {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        let pairs = url::form_urlencoded::parse(request.query_string().as_bytes());
+        let read = serde_path_to_error::deserialize(serde_urlencoded::Deserializer::new(pairs));
+        ready(read.map(Self).map_err(|error| ApiError::Invalid(vec![input_error(&error)])))
+    }
+}
+
+impl<T: IntoParams> Takes for Query<T> {
+    const PARAMETERS: Parameters = Parameters::Read;
+
+    fn describe(description: &mut Description) {
+        for mut parameter in T::into_params(|| Some(ParameterIn::Query)) {
+            parameter.parameter_in = ParameterIn::Query;
+            description.parameters.push(parameter);
+        }
+        description.refuses(&[422]);
+    }
 }
 
 /// The `{id}` of a path.
@@ -126,6 +167,12 @@ impl<T: FromStr> FromRequest for Id<T> {
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let id = request.match_info().get("id").and_then(|text| text.parse().ok());
         ready(id.map(Self).ok_or(ApiError::NotFound))
+    }
+}
+
+impl<T: PartialSchema> Takes for Id<T> {
+    fn describe(description: &mut Description) {
+        description.path_parameter("id", T::schema());
     }
 }
 
@@ -186,7 +233,7 @@ mod tests {
     }
 
     fn read(text: &str) -> Result<Order, ApiError> {
-        Body(Bytes::copy_from_slice(text.as_bytes())).parse()
+        parse(text.as_bytes())
     }
 
     #[test]

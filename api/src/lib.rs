@@ -3,10 +3,14 @@
 mod app;
 mod auth;
 mod cursor;
+mod describe;
 mod error;
 mod hub;
+mod idempotency;
 mod input;
 mod observe;
+mod openapi;
 mod passwords;
+mod reply;
 pub mod routes;
 pub mod server;

@@ -11,7 +11,7 @@ use crate::practice_tests::{Question, QuestionKind};
 pub const MAX_TEXT: usize = 10_000;
 
 /// An answer as a client sends it; exactly one of `choice_ids`, `number` and `text` must be there.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawAnswer {
     /// The question.

@@ -11,7 +11,7 @@ use crate::ids::{AttemptId, JobId, QuestionId, TestId, UserId};
 use crate::points::Points;
 
 /// How far an attempt has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "attempt_status", rename_all = "snake_case")]
 pub enum AttemptStatus {
@@ -26,7 +26,7 @@ pub enum AttemptStatus {
 }
 
 /// Who or what graded an answer.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum GradedBy {
     /// Compared with the key.
@@ -38,7 +38,7 @@ pub enum GradedBy {
 }
 
 /// What the student learns about one answer.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Feedback {
     /// The question.
     pub question_id: QuestionId,
@@ -197,7 +197,7 @@ pub async fn mark_queued(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result
 }
 
 /// An attempt, as it goes out over HTTP.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct Attempt {
     /// Its id.
     pub id: AttemptId,
@@ -212,6 +212,7 @@ pub struct Attempt {
     /// The share of ranked students whom the score is above, ties counted half, in percent with one decimal.
     pub percentile: Option<f64>,
     /// One per question, in the order of the test; empty before it is graded.
+    #[schema(value_type = Vec<Feedback>)]
     pub feedback: Json<Vec<Feedback>>,
     /// When the answers were accepted.
     pub submitted_at: DateTime<Utc>,

@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use crate::ids::JobId;
 
 /// A failed attempt.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct FailedAttempt {
     /// Its number, from 1.
     pub attempt: i16,

@@ -8,7 +8,7 @@ use sqlx::PgConnection;
 use crate::ids::{JobId, NotificationId, UserId};
 
 /// A stored notification, as it goes out over HTTP and on the stream.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Notification {
     /// Its id.
     pub id: NotificationId,

@@ -43,6 +43,14 @@ impl Sum for Points {
     }
 }
 
+impl utoipa::PartialSchema for Points {
+    fn schema() -> utoipa::openapi::RefOr<utoipa::openapi::Schema> {
+        utoipa::openapi::schema::ObjectBuilder::new().schema_type(utoipa::openapi::schema::Type::Number).into()
+    }
+}
+
+impl utoipa::ToSchema for Points {}
+
 /// Without needless zeros: `12.5`, `3`.
 impl fmt::Display for Points {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

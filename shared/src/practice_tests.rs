@@ -8,7 +8,7 @@ use crate::ids::{QuestionId, TestId};
 use crate::points::Points;
 
 /// How a question is asked and answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "question_kind", rename_all = "snake_case")]
 pub enum QuestionKind {
@@ -23,7 +23,7 @@ pub enum QuestionKind {
 }
 
 /// One of the choices of a question.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Choice {
     /// Unique within the question.
@@ -45,7 +45,7 @@ pub enum AnswerKey {
 }
 
 /// The right choices.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChoicesKey {
     /// Their ids.
@@ -156,7 +156,7 @@ pub async fn questions(conn: &mut PgConnection, test: TestId) -> sqlx::Result<Ve
 }
 
 /// A test, as a list shows it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct TestSummary {
     /// Its id.
     pub id: TestId,
@@ -194,7 +194,7 @@ pub async fn list(conn: &mut PgConnection, after: Option<TestId>, limit: i64) ->
 }
 
 /// A test, as the student who takes it sees it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct TestSheet {
     /// See [`TestSummary`].
     #[serde(flatten)]
@@ -206,7 +206,7 @@ pub struct TestSheet {
 }
 
 /// A question without its key and explanation.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct AskedQuestion {
     /// Its id.
     pub id: QuestionId,
@@ -215,6 +215,7 @@ pub struct AskedQuestion {
     /// What the student reads.
     pub prompt: String,
     /// For single and multiple choice; otherwise empty.
+    #[schema(value_type = Vec<Choice>)]
     pub choices: Json<Vec<Choice>>,
     /// What a right answer earns.
     pub points: Points,

@@ -8,7 +8,7 @@ use crate::ids::{TestId, UserId};
 use crate::points::Points;
 
 /// What a board covers: everything, or the current month, week (from Monday) or day, in UTC.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "leaderboard_period", rename_all = "snake_case")]
 pub enum Period {
@@ -35,7 +35,7 @@ pub struct Board {
 }
 
 /// A place on a board; equal scores share a rank, and the next rank is left out.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct Entry {
     /// From 1.
     pub rank: i64,
@@ -46,7 +46,7 @@ pub struct Entry {
 }
 
 /// A student, as others see them.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct Ranked {
     /// Their id.
     pub id: UserId,
@@ -55,7 +55,7 @@ pub struct Ranked {
 }
 
 /// Where a student stands on a board.
-#[derive(Clone, Copy, Debug, Serialize)]
+#[derive(Clone, Copy, Debug, Serialize, utoipa::ToSchema)]
 pub struct Standing {
     /// From 1; equal scores share it.
     pub rank: i64,

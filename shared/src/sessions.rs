@@ -50,7 +50,7 @@ impl fmt::Debug for Token {
 }
 
 /// A session, as its owner sees it.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 pub struct Session {
     /// Its id.
     pub id: SessionId,

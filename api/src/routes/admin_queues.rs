@@ -1,20 +1,26 @@
 //! Queues, as operators see and steer them.
 
 use actix_web::dev::Payload;
-use actix_web::{FromRequest, HttpRequest, HttpResponse, web};
+use actix_web::{FromRequest, HttpRequest, web};
 use bellwork_jobs::queues::{self, Queue};
 use bellwork_queue::{Counts, Priority};
 use bellwork_shared::ledger;
 use chrono::Utc;
 use futures_util::future::{Ready, ready, try_join_all};
 use serde::Serialize;
+use utoipa::ToSchema;
+use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use crate::app::App;
 use crate::cursor::Listed;
+use crate::describe::{Description, Takes};
 use crate::error::ApiError;
+use crate::reply::Json;
 
-#[derive(Serialize)]
-struct QueueView {
+/// A queue, as operators see it.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Queue)]
+pub(super) struct QueueView {
     name: &'static str,
     paused: bool,
     /// How many of its jobs one worker process runs at a time by default.
@@ -25,7 +31,7 @@ struct QueueView {
     workers: u64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct JobCounts {
     ready: u64,
     scheduled: u64,
@@ -34,7 +40,7 @@ struct JobCounts {
     dead: i64,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 struct PriorityCounts {
     critical: u64,
     high: u64,
@@ -55,28 +61,36 @@ impl FromRequest for Named {
     }
 }
 
+impl Takes for Named {
+    fn describe(description: &mut Description) {
+        let names = queues::ALL.iter().map(|queue| queue.name);
+        let schema = ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names));
+        description.path_parameter("name", schema.into());
+    }
+}
+
 /// `GET /api/admin/queues`
-pub(super) async fn list(app: web::Data<App>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn list(app: web::Data<App>) -> Result<Json<Listed<QueueView>>, ApiError> {
     let dead = ledger::count_dead(&mut *app.database.acquire().await?).await?;
     let items = try_join_all(queues::ALL.iter().map(|queue| view(&app, queue, &dead))).await?;
-    Ok(HttpResponse::Ok().json(Listed { items, next_cursor: None }))
+    Ok(Json(Listed { items, next_cursor: None }))
 }
 
 /// `POST /api/admin/queues/{name}/pause`
-pub(super) async fn pause(app: web::Data<App>, queue: Named) -> Result<HttpResponse, ApiError> {
+pub(super) async fn pause(app: web::Data<App>, queue: Named) -> Result<Json<QueueView>, ApiError> {
     app.inspector.pause(queue.0.name).await?;
     show(&app, queue.0).await
 }
 
 /// `POST /api/admin/queues/{name}/resume`
-pub(super) async fn resume(app: web::Data<App>, queue: Named) -> Result<HttpResponse, ApiError> {
+pub(super) async fn resume(app: web::Data<App>, queue: Named) -> Result<Json<QueueView>, ApiError> {
     app.inspector.resume(queue.0.name).await?;
     show(&app, queue.0).await
 }
 
-async fn show(app: &App, queue: &'static Queue) -> Result<HttpResponse, ApiError> {
+async fn show(app: &App, queue: &'static Queue) -> Result<Json<QueueView>, ApiError> {
     let dead = ledger::count_dead(&mut *app.database.acquire().await?).await?;
-    Ok(HttpResponse::Ok().json(view(app, queue, &dead).await?))
+    Ok(Json(view(app, queue, &dead).await?))
 }
 
 async fn view(app: &App, queue: &'static Queue, dead: &[(String, i64)]) -> Result<QueueView, ApiError> {

@@ -2,17 +2,20 @@
 
 use std::time::{Duration, Instant};
 
-use actix_web::{HttpResponse, web};
+use actix_web::web;
 use serde::Serialize;
 use tokio::time::timeout;
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::error::ApiError;
+use crate::reply::Json;
 
 /// A store that takes longer counts as away.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
-#[derive(Serialize)]
+/// How a process and its stores are.
+#[derive(Serialize, ToSchema)]
 pub(super) struct Health {
     status: &'static str,
     version: &'static str,
@@ -22,21 +25,27 @@ pub(super) struct Health {
     redis: Store,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct Store {
     answers: bool,
-    milliseconds: u128,
+    milliseconds: u64,
+}
+
+/// That something is as it should be.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Fine {
+    status: &'static str,
 }
 
 /// `GET /api/health`
-pub(super) async fn detail(app: web::Data<App>) -> web::Json<Health> {
+pub(super) async fn detail(app: web::Data<App>) -> Json<Health> {
     let (postgresql, redis) = stores(&app).await;
     let status = match (app.is_draining(), postgresql.answers && redis.answers) {
         (true, _) => "draining",
         (false, true) => "ok",
         (false, false) => "degraded",
     };
-    web::Json(Health {
+    Json(Health {
         status,
         version: env!("CARGO_PKG_VERSION"),
         uptime_seconds: app.started.elapsed().as_secs(),
@@ -47,18 +56,18 @@ pub(super) async fn detail(app: web::Data<App>) -> web::Json<Health> {
 }
 
 /// `GET /api/health/live`
-pub(super) async fn live() -> HttpResponse {
-    HttpResponse::Ok().json(serde_json::json!({ "status": "ok" }))
+pub(super) async fn live() -> Json<Fine> {
+    Json(Fine { status: "ok" })
 }
 
 /// `GET /api/health/ready`
-pub(super) async fn ready(app: web::Data<App>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn ready(app: web::Data<App>) -> Result<Json<Fine>, ApiError> {
     if app.is_draining() {
         return Err(ApiError::Overloaded);
     }
     let (postgresql, redis) = stores(&app).await;
     if postgresql.answers && redis.answers {
-        return Ok(HttpResponse::Ok().json(serde_json::json!({ "status": "ok" })));
+        return Ok(Json(Fine { status: "ok" }));
     }
     let (postgresql, redis) = (postgresql.answers, redis.answers);
     Err(ApiError::Unavailable(anyhow::anyhow!("not ready: postgresql={postgresql} redis={redis}")))
@@ -75,5 +84,5 @@ async fn stores(app: &App) -> (Store, Store) {
 async fn ask<T, E>(question: impl Future<Output = Result<T, E>>) -> Store {
     let asked = Instant::now();
     let answers = matches!(timeout(ANSWER_TIMEOUT, question).await, Ok(Ok(_)));
-    Store { answers, milliseconds: asked.elapsed().as_millis() }
+    Store { answers, milliseconds: u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX) }
 }

@@ -1,6 +1,6 @@
 //! Jobs, as their submitters see them.
 
-use actix_web::{HttpResponse, web};
+use actix_web::web;
 use bellwork_jobs::steering::{self, WhenRunning};
 use bellwork_queue::{Place, Priority};
 use bellwork_shared::ids::JobId;
@@ -9,18 +9,22 @@ use bellwork_shared::users::Role;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::auth::SignedIn;
 use crate::error::ApiError;
 use crate::input::Id;
+use crate::reply::{Json, NoContent};
 
 /// A job, as it goes out over HTTP.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
+#[schema(as = Job)]
 pub(super) struct JobView {
     id: JobId,
     kind: String,
     queue: String,
+    #[schema(value_type = String)]
     priority: Priority,
     state: JobState,
     /// The number of the run that is under way or was the last; 0 before the first.
@@ -36,18 +40,18 @@ pub(super) struct JobView {
 }
 
 /// `GET /api/jobs/{id}`
-pub(super) async fn show(app: web::Data<App>, caller: SignedIn, id: Id<JobId>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn show(app: web::Data<App>, caller: SignedIn, id: Id<JobId>) -> Result<Json<JobView>, ApiError> {
     let row = ledger::find(&mut *app.database.acquire().await?, id.0).await?;
     let row = visible(row, &caller)?;
-    Ok(HttpResponse::Ok().json(view(&app, row).await))
+    Ok(Json(view(&app, row).await))
 }
 
 /// `DELETE /api/jobs/{id}`: the row decides. A job that starts at the same moment finds it closed and leaves nothing behind.
-pub(super) async fn cancel(app: web::Data<App>, caller: SignedIn, id: Id<JobId>) -> Result<HttpResponse, ApiError> {
+pub(super) async fn cancel(app: web::Data<App>, caller: SignedIn, id: Id<JobId>) -> Result<NoContent, ApiError> {
     let row = ledger::find(&mut *app.database.acquire().await?, id.0).await?;
     let row = visible(row, &caller)?;
     steering::cancel(&app.database, &app.inspector, row.id, WhenRunning::Refuse).await?;
-    Ok(HttpResponse::NoContent().finish())
+    Ok(NoContent)
 }
 
 /// Somebody else's job is none.

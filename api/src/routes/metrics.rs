@@ -2,17 +2,20 @@
 
 use std::time::Duration;
 
+use actix_web::body::BoxBody;
 use actix_web::http::header;
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::{HttpRequest, HttpResponse, Responder, web};
 use bellwork_jobs::queues::{self, Queue};
 use bellwork_queue::Inspector;
 use bellwork_shared::ledger;
 use chrono::Utc;
 use metrics::gauge;
 use tokio::time::timeout;
+use utoipa::openapi::schema::{Object, Type};
 
 use crate::app::App;
 use crate::auth::bearer;
+use crate::describe::{Answers, Description};
 use crate::error::ApiError;
 
 /// Prometheus text format, version 0.0.4.
@@ -20,8 +23,25 @@ const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
 /// So long a scrape waits for the queues' figures; without them it shows the last.
 const QUEUES_TIMEOUT: Duration = Duration::from_secs(1);
 
+/// Text in Prometheus's format.
+pub(super) struct Exposition(String);
+
+impl Responder for Exposition {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        HttpResponse::Ok().insert_header((header::CONTENT_TYPE, TEXT)).body(self.0)
+    }
+}
+
+impl Answers for Exposition {
+    fn describe(description: &mut Description) {
+        description.answers(200, "Prometheus text.", TEXT, Object::with_type(Type::String).into());
+    }
+}
+
 /// `GET /api/metrics`
-pub(super) async fn render(app: web::Data<App>, request: HttpRequest) -> Result<HttpResponse, ApiError> {
+pub(super) async fn render(app: web::Data<App>, request: HttpRequest) -> Result<Exposition, ApiError> {
     if !may_read(&request, app.config.metrics_token.as_deref()) {
         return Err(ApiError::Forbidden("Metrics are for the machine itself, and for who has the token."));
     }
@@ -29,7 +49,7 @@ pub(super) async fn render(app: web::Data<App>, request: HttpRequest) -> Result<
     if timeout(QUEUES_TIMEOUT, set_queue_gauges(&app)).await.is_err() {
         tracing::debug!("a scrape without figures of the queues");
     }
-    Ok(HttpResponse::Ok().insert_header((header::CONTENT_TYPE, TEXT)).body(app.metrics.render()))
+    Ok(Exposition(app.metrics.render()))
 }
 
 /// A request that a proxy has passed on comes from loopback too, but says so.

@@ -5,13 +5,14 @@ mod admin_jobs;
 mod admin_queues;
 mod attempts;
 mod auth;
+mod documents;
 mod health;
 mod jobs;
 mod leaderboard;
 mod me;
 mod metrics;
 mod notifications;
-mod path;
+pub(crate) mod path;
 mod practice_tests;
 mod stream;
 
@@ -34,41 +35,73 @@ pub enum Role {
 
 fn always() -> Vec<Path> {
     vec![
-        at("/api/health").query(Anyone, health::detail),
-        at("/api/health/live").query(Anyone, health::live),
-        at("/api/health/ready").query(Anyone, health::ready),
-        at("/api/metrics").query(Anyone, metrics::render),
+        at("/api/health").get(Anyone, health::detail, "How this process and its stores are, for people."),
+        at("/api/health/live").get(Anyone, health::live, "Whether this process is alive."),
+        at("/api/health/ready").get(Anyone, health::ready, "Whether this process can serve."),
+        at("/api/metrics")
+            .get(Anyone, metrics::render, "Prometheus text, for loopback peers and METRICS_TOKEN.")
+            .also(&[403]),
     ]
 }
 
 fn streams() -> Vec<Path> {
-    vec![at("/api/notifications/stream").stream(stream::open)]
+    vec![
+        at("/api/notifications/stream")
+            .get(SignedIn, stream::open, "The caller's notifications and progress, live.")
+            .streaming(),
+    ]
 }
 
 fn web() -> Vec<Path> {
     vec![
-        at("/api/auth/register").post(Anyone, auth::register),
-        at("/api/auth/login").post(Anyone, auth::login),
-        at("/api/auth/logout").post(SignedIn, auth::logout),
-        at("/api/me").get(SignedIn, me::profile),
-        at("/api/me/sessions").query(SignedIn, me::sessions),
-        at("/api/me/sessions/{id}").delete(SignedIn, me::end_session),
-        at("/api/tests").query(Anyone, practice_tests::list),
-        at("/api/tests/{id}").get(Anyone, practice_tests::sheet),
-        at("/api/attempts").query(SignedIn, attempts::list).post(SignedIn, attempts::submit),
-        at("/api/attempts/{id}").get(SignedIn, attempts::show),
-        at("/api/jobs/{id}").get(SignedIn, jobs::show).delete(SignedIn, jobs::cancel),
-        at("/api/leaderboard").query(SignedIn, leaderboard::show),
-        at("/api/notifications").query(SignedIn, notifications::list),
-        at("/api/notifications/read-all").post(SignedIn, notifications::read_all),
-        at("/api/notifications/{id}/read").post(SignedIn, notifications::read),
-        at("/api/admin/queues").get(Admins, admin_queues::list),
-        at("/api/admin/queues/{name}/pause").post(Admins, admin_queues::pause),
-        at("/api/admin/queues/{name}/resume").post(Admins, admin_queues::resume),
-        at("/api/admin/jobs/{id}").get(Admins, admin_jobs::show),
-        at("/api/admin/jobs/{id}/cancel").post(Admins, admin_jobs::cancel),
-        at("/api/admin/jobs/{id}/retry").post(Admins, admin_jobs::retry),
+        at("/api/auth/register").post(Anyone, auth::register, "Registers a student and opens a session.").also(&[409]),
+        at("/api/auth/login").post(Anyone, auth::login, "Opens a session.").also(&[401]),
+        at("/api/auth/logout").post(SignedIn, auth::logout, "Ends the session of the request."),
+        at("/api/me").get(SignedIn, me::profile, "The caller's profile."),
+        at("/api/me/sessions").get(SignedIn, me::sessions, "The caller's sessions, the newest first."),
+        at("/api/me/sessions/{id}").delete(SignedIn, me::end_session, "Ends one of the caller's sessions."),
+        at("/api/tests").get(Anyone, practice_tests::list, "The practice tests."),
+        at("/api/tests/{id}").get(
+            Anyone,
+            practice_tests::sheet,
+            "A practice test with its questions, without answers.",
+        ),
+        at("/api/attempts")
+            .get(SignedIn, attempts::list, "The caller's attempts, the newest first.")
+            .post(SignedIn, attempts::submit, "Hands in the answers to a test; a job grades them.")
+            .also(&[404]),
+        at("/api/attempts/{id}").get(
+            SignedIn,
+            attempts::show,
+            "One of the caller's attempts, with its result once graded.",
+        ),
+        at("/api/jobs/{id}")
+            .get(SignedIn, jobs::show, "One of the caller's jobs.")
+            .delete(SignedIn, jobs::cancel, "Cancels one of the caller's jobs that does not run yet.")
+            .also(&[409]),
+        at("/api/leaderboard")
+            .get(SignedIn, leaderboard::show, "The best of a test, and where the caller stands.")
+            .also(&[404]),
+        at("/api/notifications").get(SignedIn, notifications::list, "What the caller was told, the newest first."),
+        at("/api/notifications/read-all").post(SignedIn, notifications::read_all, "Marks all notifications as read."),
+        at("/api/notifications/{id}/read").post(SignedIn, notifications::read, "Marks a notification as read."),
+        at("/api/admin/queues").get(Admins, admin_queues::list, "All queues with their counts."),
+        at("/api/admin/queues/{name}/pause").post(Admins, admin_queues::pause, "Stops handing out a queue's jobs."),
+        at("/api/admin/queues/{name}/resume").post(Admins, admin_queues::resume, "Hands out a queue's jobs again."),
+        at("/api/admin/jobs/{id}").get(Admins, admin_jobs::show, "A job with its failures."),
+        at("/api/admin/jobs/{id}/cancel")
+            .post(Admins, admin_jobs::cancel, "Ends a job, even while it runs.")
+            .also(&[409]),
+        at("/api/admin/jobs/{id}/retry")
+            .post(Admins, admin_jobs::retry, "Opens a dead or cancelled job again.")
+            .also(&[409]),
+        at("/api/openapi.json").get(Anyone, documents::openapi, "This document."),
     ]
+}
+
+/// Every path of this release, whatever a process serves of it.
+pub(crate) fn all() -> Vec<Path> {
+    [web(), streams(), always()].into_iter().flatten().collect()
 }
 
 /// Registers what `role` serves. Any other path is a 404.

@@ -5,96 +5,190 @@ use actix_web::http::header::HeaderValue;
 use actix_web::middleware::from_fn;
 use actix_web::{FromRequest, Handler, Responder, Route, guard, web};
 
-use crate::auth::{self, Access, Query};
+use crate::auth::{self, Access};
+use crate::describe::{Answers, Description, Takes, describe};
 use crate::error::ApiError;
 use crate::observe::RoutePattern;
 
 /// A path with the methods it takes. To other methods it answers 405.
-pub(super) struct Path {
+pub(crate) struct Path {
     pattern: &'static str,
-    methods: Vec<&'static str>,
-    routes: Vec<Route>,
+    operations: Vec<Operation>,
+}
+
+/// A method of a path: who may use it, what answers, and what the documents say of it.
+pub(crate) struct Operation {
+    /// The method, as the documents name it.
+    pub(crate) method: Method,
+    /// Who may use it.
+    pub(crate) access: Access,
+    /// What it does, in a sentence.
+    pub(crate) summary: &'static str,
+    /// The path of the function that answers, such as `bellwork_api::routes::attempts::list`.
+    pub(crate) handler: &'static str,
+    /// Statuses of problems that its types do not tell.
+    pub(crate) also: &'static [u16],
+    /// What its types tell.
+    pub(crate) describe: fn(&mut Description),
+    route: Route,
+}
+
+/// A method that some route takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Method {
+    /// GET, and HEAD by the same without its body.
+    Get,
+    /// POST.
+    Post,
+    /// PUT.
+    Put,
+    /// PATCH.
+    Patch,
+    /// DELETE.
+    Delete,
+}
+
+impl Method {
+    const fn names(self) -> &'static [&'static str] {
+        match self {
+            Self::Get => &["GET", "HEAD"],
+            Self::Post => &["POST"],
+            Self::Put => &["PUT"],
+            Self::Patch => &["PATCH"],
+            Self::Delete => &["DELETE"],
+        }
+    }
+
+    fn route(self) -> Route {
+        match self {
+            Self::Get => web::route().guard(guard::Any(guard::Get()).or(guard::Head())),
+            Self::Post => web::post(),
+            Self::Put => web::put(),
+            Self::Patch => web::patch(),
+            Self::Delete => web::delete(),
+        }
+    }
 }
 
 /// A path that takes no method yet.
 pub(super) fn at(pattern: &'static str) -> Path {
-    Path { pattern, methods: Vec::new(), routes: Vec::new() }
+    Path { pattern, operations: Vec::new() }
+}
+
+/// What can answer: its types tell what it takes and what it answers.
+pub(super) trait Answering<Args>: Handler<Args, Output = Self::Reply> {
+    /// What it answers.
+    type Reply: Responder + Answers + 'static;
+}
+
+impl<F, Args> Answering<Args> for F
+where
+    F: Handler<Args>,
+    F::Output: Responder + Answers + 'static,
+{
+    type Reply = F::Output;
 }
 
 impl Path {
-    /// Answers GET, and HEAD by the same without its body. It takes no query.
-    pub(super) fn get<F, Args>(self, access: Access, handler: F) -> Self
+    /// Answers GET, and HEAD by the same without its body.
+    pub(super) fn get<F, Args>(self, access: Access, handler: F, summary: &'static str) -> Self
     where
-        F: Handler<Args>,
-        Args: FromRequest + 'static,
-        F::Output: Responder + 'static,
+        F: Answering<Args>,
+        Args: FromRequest + Takes + 'static,
     {
-        self.with(&["GET", "HEAD"], gated(reading().to(handler), access, Query::None))
-    }
-
-    /// Answers GET, and HEAD by the same without its body, with a query that the handler reads.
-    pub(super) fn query<F, Args>(self, access: Access, handler: F) -> Self
-    where
-        F: Handler<Args>,
-        Args: FromRequest + 'static,
-        F::Output: Responder + 'static,
-    {
-        self.with(&["GET", "HEAD"], gated(reading().to(handler), access, Query::Read))
+        self.with(Method::Get, access, handler, summary)
     }
 
     /// Answers POST.
-    pub(super) fn post<F, Args>(self, access: Access, handler: F) -> Self
+    pub(super) fn post<F, Args>(self, access: Access, handler: F, summary: &'static str) -> Self
     where
-        F: Handler<Args>,
-        Args: FromRequest + 'static,
-        F::Output: Responder + 'static,
+        F: Answering<Args>,
+        Args: FromRequest + Takes + 'static,
     {
-        self.with(&["POST"], gated(web::post().to(handler), access, Query::None))
+        self.with(Method::Post, access, handler, summary)
+    }
+
+    /// Answers PUT.
+    pub(super) fn put<F, Args>(self, access: Access, handler: F, summary: &'static str) -> Self
+    where
+        F: Answering<Args>,
+        Args: FromRequest + Takes + 'static,
+    {
+        self.with(Method::Put, access, handler, summary)
+    }
+
+    /// Answers PATCH.
+    pub(super) fn patch<F, Args>(self, access: Access, handler: F, summary: &'static str) -> Self
+    where
+        F: Answering<Args>,
+        Args: FromRequest + Takes + 'static,
+    {
+        self.with(Method::Patch, access, handler, summary)
     }
 
     /// Answers DELETE.
-    pub(super) fn delete<F, Args>(self, access: Access, handler: F) -> Self
+    pub(super) fn delete<F, Args>(self, access: Access, handler: F, summary: &'static str) -> Self
     where
-        F: Handler<Args>,
-        Args: FromRequest + 'static,
-        F::Output: Responder + 'static,
+        F: Answering<Args>,
+        Args: FromRequest + Takes + 'static,
     {
-        self.with(&["DELETE"], gated(web::delete().to(handler), access, Query::None))
+        self.with(Method::Delete, access, handler, summary)
     }
 
-    /// Answers GET of who is signed in with a live stream.
-    pub(super) fn stream<F, Args>(self, handler: F) -> Self
-    where
-        F: Handler<Args>,
-        Args: FromRequest + 'static,
-        F::Output: Responder + 'static,
-    {
-        let route = gated(web::get().to(handler), Access::SignedIn, Query::Read);
-        self.with(&["GET"], route.wrap(from_fn(super::stream::shed)))
+    /// Statuses with which the last method refuses beside those that its types tell.
+    pub(super) fn also(mut self, statuses: &'static [u16]) -> Self {
+        self.last().also = statuses;
+        self
+    }
+
+    /// Turns what the last method answers with 5xx into a stream that ends at once.
+    pub(super) fn streaming(mut self) -> Self {
+        let last = self.last();
+        last.route = std::mem::replace(&mut last.route, Route::new()).wrap(from_fn(super::stream::shed));
+        self
+    }
+
+    /// Its pattern, such as `/api/attempts/{id}`.
+    pub(crate) fn pattern(&self) -> &'static str {
+        self.pattern
+    }
+
+    /// What it answers.
+    pub(crate) fn operations(&self) -> &[Operation] {
+        &self.operations
     }
 
     /// For the application.
     pub(super) fn into_resource(self) -> impl HttpServiceFactory {
-        let allow = HeaderValue::from_str(&self.methods.join(", ")).expect("names of methods are valid header values");
+        let methods: Vec<_> = self.operations.iter().flat_map(|operation| operation.method.names()).copied().collect();
+        let allow = HeaderValue::from_str(&methods.join(", ")).expect("names of methods are valid header values");
         let resource = web::resource(self.pattern).app_data(RoutePattern(self.pattern));
-        let resource = self.routes.into_iter().fold(resource, actix_web::Resource::route);
-        resource.default_service(web::to(move || {
+        let routes = self.operations.into_iter().map(|operation| operation.route);
+        routes.fold(resource, actix_web::Resource::route).default_service(web::to(move || {
             let refused: Result<String, _> = Err(ApiError::MethodNotAllowed(allow.clone()));
             std::future::ready(refused)
         }))
     }
 
-    fn with(mut self, methods: &[&'static str], route: Route) -> Self {
-        self.methods.extend(methods);
-        self.routes.push(route);
+    fn with<F, Args>(mut self, method: Method, access: Access, handler: F, summary: &'static str) -> Self
+    where
+        F: Answering<Args>,
+        Args: FromRequest + Takes + 'static,
+    {
+        let gate = from_fn(move |request, next| auth::admit(access, Args::PARAMETERS, request, next));
+        self.operations.push(Operation {
+            method,
+            access,
+            summary,
+            handler: std::any::type_name::<F>(),
+            also: &[],
+            describe: describe::<Args, F::Reply>,
+            route: method.route().to(handler).wrap(gate),
+        });
         self
     }
-}
 
-fn reading() -> Route {
-    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
-}
-
-fn gated(route: Route, access: Access, query: Query) -> Route {
-    route.wrap(from_fn(move |request, next| auth::admit(access, query, request, next)))
+    fn last(&mut self) -> &mut Operation {
+        self.operations.last_mut().expect("a path names a method before it says more of it")
+    }
 }

@@ -7,20 +7,45 @@ use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::StatusCode;
 use actix_web::http::header;
 use actix_web::middleware::Next;
-use actix_web::{Error, HttpRequest, HttpResponse, HttpResponseBuilder, web};
+use actix_web::{Error, HttpRequest, HttpResponse, HttpResponseBuilder, Responder, web};
 use futures_util::stream;
 use serde::Deserialize;
+use utoipa::IntoParams;
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use crate::app::App;
 use crate::auth::SignedIn;
+use crate::describe::{Answers, Description};
 use crate::error::ApiError;
 use crate::hub::{self, Opening};
-use crate::input;
+use crate::input::Query;
 
-#[derive(Deserialize)]
+/// Where a stream goes on.
+#[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
-struct Query {
+pub(super) struct Resuming {
+    /// The id of the last event that was seen; the header `Last-Event-ID` wins.
     last_event_id: Option<String>,
+}
+
+/// Server-Sent Events.
+pub(super) struct Events(HttpResponse);
+
+impl Responder for Events {
+    type Body = BoxBody;
+
+    fn respond_to(self, _: &HttpRequest) -> HttpResponse {
+        self.0
+    }
+}
+
+impl Answers for Events {
+    fn describe(description: &mut Description) {
+        let says = "The id of the last event that was seen.";
+        description.header("Last-Event-ID", says, ObjectBuilder::new().schema_type(Type::String).build().into());
+        let says = "`hello`, then `notification`, `progress` and `reset` as they happen.";
+        description.answers(200, says, "text/event-stream", Object::with_type(Type::String).into());
+    }
 }
 
 /// `GET /api/notifications/stream`
@@ -28,17 +53,17 @@ pub(super) async fn open(
     app: web::Data<App>,
     caller: SignedIn,
     request: HttpRequest,
-) -> Result<HttpResponse, ApiError> {
+    query: Query<Resuming>,
+) -> Result<Events, ApiError> {
     if app.is_draining() {
-        return Ok(turned_away(&app));
+        return Ok(Events(turned_away(&app)));
     }
-    let query: Query = input::query(&request)?;
     let header = request.headers().get("last-event-id").map(|id| id.to_str().unwrap_or("?"));
     let last_event_id =
-        header.filter(|id| !id.is_empty()).or(query.last_event_id.as_deref()).filter(|id| !id.is_empty());
+        header.filter(|id| !id.is_empty()).or(query.0.last_event_id.as_deref()).filter(|id| !id.is_empty());
     let epoch = &app.installation().await?.stream_epoch;
     let events = hub::open(&app.hub, &app.database, Opening { caller: &caller, epoch, last_event_id }).await?;
-    Ok(answer().streaming(events))
+    Ok(Events(answer().streaming(events)))
 }
 
 /// Turns an answer of 5xx into a stream that ends at once: a browser never comes back after another status than 200.

@@ -20,7 +20,7 @@ pub use fail::{Attempts, Waiting, charge, postpone};
 pub use open::{OpenJob, confirm_pushed, reopen, take_unpushed, unfinished, unfinished_children};
 
 /// How far a job has come, as a client sees it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "job_state", rename_all = "snake_case")]
 pub enum JobState {

@@ -1,0 +1,140 @@
+//! The OpenAPI document, made of the table of routes and of the types of the handlers.
+
+use std::collections::BTreeMap;
+
+use utoipa::ToSchema;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::path::{HttpMethod, OperationBuilder, PathItemBuilder, PathsBuilder};
+use utoipa::openapi::schema::{ComponentsBuilder, Object, Schema, Type};
+use utoipa::openapi::security::{
+    ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
+};
+use utoipa::openapi::{
+    ContentBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder, Ref, RefOr, Response, ResponseBuilder, ServerBuilder,
+};
+
+use crate::auth::Access;
+use crate::describe::Description;
+use crate::error::{PROBLEM_JSON, Problem};
+use crate::routes::path::{Method, Operation, Path};
+
+/// What every answer of a status means; the detail of the problem says more.
+const REFUSALS: &[(u16, &str)] = &[
+    (400, "The body is not JSON, or broke off."),
+    (401, "Nobody is signed in, or the address and the password do not belong together."),
+    (403, "Signed in, but not allowed to; or the request comes from another site."),
+    (404, "There is no such thing, or it is somebody else's."),
+    (409, "The thing is not in a state for this."),
+    (412, "The thing has changed since it was read."),
+    (413, "The body is larger than the path takes."),
+    (415, "The body is of another type than the path takes."),
+    (422, "Understood, but wrong: `errors` says where."),
+    (429, "Too often; `Retry-After` says when again."),
+    (500, "A mistake of ours."),
+    (503, "Too much to do, or a store is away; `Retry-After` says when again."),
+];
+/// What any request can meet.
+const ALWAYS: &[u16] = &[422, 429, 500, 503];
+const BEARER: &str = "bearer";
+const COOKIE: &str = "cookie";
+
+/// The document of `paths`, of an installation whose session cookie has that name.
+pub(crate) fn document(paths: &[Path], cookie: &str) -> OpenApi {
+    let mut schemas = BTreeMap::new();
+    let mut items = PathsBuilder::new();
+    for path in paths {
+        let mut item = PathItemBuilder::new();
+        for operation in path.operations() {
+            item = item.operation(method(operation.method), described(operation, &mut schemas));
+        }
+        items = items.path(path.pattern(), item.build());
+    }
+    let mut problem = Description::default();
+    problem.schema::<Problem<'_>>();
+    schemas.extend(problem.schemas);
+    let components = ComponentsBuilder::new()
+        .schemas_from_iter(schemas)
+        .responses_from_iter(REFUSALS.iter().map(|(status, says)| (status.to_string(), refusal(*status, says))))
+        .security_scheme(BEARER, SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).build()))
+        .security_scheme(COOKIE, SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(cookie))))
+        .build();
+    let info = InfoBuilder::new()
+        .title("Bellwork")
+        .version(env!("CARGO_PKG_VERSION"))
+        .description(Some("Exam preparation: attempts in, results out, at once."))
+        .license(Some(License::new("MIT OR Apache-2.0")))
+        .build();
+    let server = ServerBuilder::new().url("/").build();
+    OpenApiBuilder::new().info(info).servers(Some([server])).paths(items.build()).components(Some(components)).build()
+}
+
+fn described(operation: &Operation, schemas: &mut BTreeMap<String, RefOr<Schema>>) -> utoipa::openapi::path::Operation {
+    let mut description = Description::default();
+    (operation.describe)(&mut description);
+    description.refuses(operation.also);
+    description.refuses(ALWAYS);
+    match (operation.access, operation.method) {
+        (Access::Anyone, Method::Get) => {}
+        (Access::Anyone, _) => description.refuses(&[403]),
+        _ => description.refuses(&[401, 403]),
+    }
+    let (tag, name) = names(operation.handler);
+    let mut described = OperationBuilder::new()
+        .operation_id(Some(format!("{tag}.{name}")))
+        .tag(tag)
+        .summary(Some(operation.summary))
+        .parameters((!description.parameters.is_empty()).then_some(description.parameters))
+        .request_body(description.body);
+    for (status, answer) in description.answers {
+        described = described.response(status.to_string(), with_request_id(answer));
+    }
+    for status in &description.refusals {
+        described = described.response(status.to_string(), Ref::from_response_name(status.to_string()));
+    }
+    if operation.access != Access::Anyone {
+        let requirement = |name: &str| SecurityRequirement::new(name, [] as [&str; 0]);
+        described = described.securities(Some([requirement(BEARER), requirement(COOKIE)]));
+    }
+    schemas.extend(description.schemas);
+    described.build()
+}
+
+/// The file and the function of a handler, such as `attempts` and `list`.
+fn names(handler: &'static str) -> (&'static str, &'static str) {
+    let mut parts = handler.rsplit("::");
+    let function = parts.next().unwrap_or_default();
+    (parts.next().unwrap_or_default(), function)
+}
+
+fn refusal(status: u16, says: &str) -> Response {
+    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(Problem::name()))).build();
+    let mut response = ResponseBuilder::new().description(says).content(PROBLEM_JSON, content);
+    if matches!(status, 429 | 503) {
+        response = response.header("Retry-After", header("So many seconds to wait."));
+    }
+    if status == 401 {
+        response = response.header("WWW-Authenticate", header("The scheme to use: Bearer."));
+    }
+    with_request_id(response.build())
+}
+
+fn with_request_id(mut response: Response) -> Response {
+    let says = "The client's own, or a new UUIDv7; also in our logs.";
+    response.headers.insert("X-Request-Id".to_owned(), header(says).into());
+    response
+}
+
+fn header(says: &str) -> utoipa::openapi::Header {
+    let text: RefOr<Schema> = Object::with_type(Type::String).into();
+    HeaderBuilder::new().description(Some(says)).schema(Some(text)).build()
+}
+
+fn method(method: Method) -> HttpMethod {
+    match method {
+        Method::Get => HttpMethod::Get,
+        Method::Post => HttpMethod::Post,
+        Method::Put => HttpMethod::Put,
+        Method::Patch => HttpMethod::Patch,
+        Method::Delete => HttpMethod::Delete,
+    }
+}
