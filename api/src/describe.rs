@@ -9,7 +9,7 @@ use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::schema::{Object, Schema, Type};
-use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, Response, ResponseBuilder};
+use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, Response};
 
 use crate::app::App;
 use crate::auth::SignedIn;
@@ -93,10 +93,11 @@ impl Description {
         self.answers.insert(status, Response::new(says));
     }
 
-    /// An answer with a body of `content_type`.
+    /// An answer with a body of `content_type`; one status may have several.
     pub(crate) fn answers(&mut self, status: u16, says: &str, content_type: &str, schema: RefOr<Schema>) {
         let content = ContentBuilder::new().schema(Some(schema)).build();
-        self.answers.insert(status, ResponseBuilder::new().description(says).content(content_type, content).build());
+        let answer = self.answers.entry(status).or_insert_with(|| Response::new(says));
+        answer.content.insert(content_type.to_owned(), content.into());
     }
 
     /// A header of the answer `status`.

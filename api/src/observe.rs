@@ -18,6 +18,19 @@ const MAX_REQUEST_ID: usize = 128;
 /// The route of a request that matched none.
 const UNMATCHED: &str = "unmatched";
 
+/// Headers of every answer: no guessing of types, no frames, no addresses to other sites, no use of our answers by them.
+static SECURITY_HEADERS: [(HeaderName, HeaderValue); 4] = [
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (header::CROSS_ORIGIN_RESOURCE_POLICY, HeaderValue::from_static("same-origin")),
+];
+/// What an answer to a browser may do, and how long it may be kept: nothing, unless its route says otherwise.
+static UNLESS_THE_ROUTE_SAYS: [(HeaderName, HeaderValue); 2] = [
+    (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'")),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+];
+
 /// The id of a request: the client's own if it is sane, else a new UUIDv7.
 #[derive(Clone, Debug)]
 pub(crate) struct RequestId(HeaderValue);
@@ -95,9 +108,13 @@ fn finish(mut response: HttpResponse, path: &str, id: &RequestId) -> HttpRespons
 
 fn add_headers(headers: &mut HeaderMap, id: &RequestId) {
     headers.insert(REQUEST_ID, id.0.clone());
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    if !headers.contains_key(header::CACHE_CONTROL) {
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    for (name, value) in &SECURITY_HEADERS {
+        headers.insert(name.clone(), value.clone());
+    }
+    for (name, value) in &UNLESS_THE_ROUTE_SAYS {
+        if !headers.contains_key(name) {
+            headers.insert(name.clone(), value.clone());
+        }
     }
 }
 
@@ -116,6 +133,8 @@ fn name(method: &actix_web::http::Method) -> &'static str {
         "GET" => "GET",
         "HEAD" => "HEAD",
         "POST" => "POST",
+        "PUT" => "PUT",
+        "PATCH" => "PATCH",
         "DELETE" => "DELETE",
         _ => "OTHER",
     }

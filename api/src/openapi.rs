@@ -138,3 +138,109 @@ fn method(method: Method) -> HttpMethod {
         Method::Delete => HttpMethod::Delete,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+    use std::fmt::Write;
+
+    use super::*;
+    use crate::routes;
+
+    const README: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");
+    const BEGIN: &str = "<!-- routes -->\n";
+    const END: &str = "<!-- end of routes -->\n";
+
+    fn written() -> serde_json::Value {
+        serde_json::to_value(document(&routes::all(), "bellwork_session")).unwrap()
+    }
+
+    fn verb(method: Method) -> &'static str {
+        match method {
+            Method::Get => "GET",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Patch => "PATCH",
+            Method::Delete => "DELETE",
+        }
+    }
+
+    fn table() -> String {
+        let mut table = String::from("| route | for | what it does |\n|---|---|---|\n");
+        for path in routes::all() {
+            for operation in path.operations() {
+                let whom = match operation.access {
+                    Access::Anyone => "anyone",
+                    Access::SignedIn => "signed in",
+                    Access::Admins => "admins",
+                };
+                let (verb, pattern) = (verb(operation.method), path.pattern());
+                writeln!(table, "| `{verb} {pattern}` | {whom} | {} |", operation.summary).unwrap();
+            }
+        }
+        table
+    }
+
+    #[test]
+    fn the_readme_lists_the_table_of_routes() {
+        let readme = std::fs::read_to_string(README).unwrap();
+        let (head, rest) = readme.split_once(BEGIN).expect("README.md marks where the routes begin");
+        let (listed, tail) = rest.split_once(END).expect("README.md marks where the routes end");
+        if std::env::var_os("UPDATE_README").is_some() {
+            std::fs::write(README, [head, BEGIN, &table(), END, tail].concat()).unwrap();
+            return;
+        }
+        assert_eq!(listed, table(), "run UPDATE_README=1 cargo test -p bellwork-api the_readme");
+    }
+
+    #[test]
+    fn the_document_describes_the_table_of_routes_and_nothing_else() {
+        let document = written();
+        let described: BTreeSet<_> = document["paths"].as_object().unwrap().iter().flat_map(operations).collect();
+        let paths = routes::all();
+        let of = |path: &Path| {
+            let pattern = path.pattern();
+            path.operations().iter().map(|o| (pattern.to_owned(), verb(o.method).to_lowercase())).collect::<Vec<_>>()
+        };
+        let in_table: Vec<_> = paths.iter().flat_map(of).collect();
+        assert_eq!(described.len(), in_table.len(), "a path stands in the table twice");
+        assert_eq!(described, in_table.into_iter().collect());
+    }
+
+    fn operations((path, item): (&String, &serde_json::Value)) -> Vec<(String, String)> {
+        item.as_object().unwrap().keys().map(|method| (path.clone(), method.clone())).collect()
+    }
+
+    #[test]
+    fn operations_have_ids_of_their_own_and_say_what_they_do() {
+        let document = written();
+        let items = document["paths"].as_object().unwrap().values();
+        let mut ids = BTreeSet::new();
+        for operation in items.flat_map(|item| item.as_object().unwrap().values()) {
+            assert!(ids.insert(operation["operationId"].to_string()), "{operation}");
+            assert!(operation["summary"].as_str().unwrap().ends_with('.'), "{operation}");
+        }
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        let document = written();
+        let mut references = Vec::new();
+        collect(&document, &mut references);
+        assert!(references.len() > 100);
+        for reference in references {
+            assert!(document.pointer(&reference[1..]).is_some(), "{reference}");
+        }
+    }
+
+    fn collect(value: &serde_json::Value, references: &mut Vec<String>) {
+        match value {
+            serde_json::Value::Object(object) => {
+                references.extend(object.get("$ref").and_then(|to| to.as_str()).map(ToOwned::to_owned));
+                object.values().for_each(|value| collect(value, references));
+            }
+            serde_json::Value::Array(array) => array.iter().for_each(|value| collect(value, references)),
+            _ => {}
+        }
+    }
+}

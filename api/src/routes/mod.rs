@@ -95,7 +95,9 @@ fn web() -> Vec<Path> {
         at("/api/admin/jobs/{id}/retry")
             .post(Admins, admin_jobs::retry, "Opens a dead or cancelled job again.")
             .also(&[409]),
-        at("/api/openapi.json").get(Anyone, documents::openapi, "This document."),
+        at("/api/openapi.json").get(Anyone, documents::openapi, "What this API takes and answers, as OpenAPI 3.1."),
+        at("/api/docs").get(Anyone, documents::page, "The same, to be read and tried."),
+        at("/api/docs/{file}").get(Anyone, documents::file, "What that page loads."),
     ]
 }
 

@@ -6,6 +6,7 @@ mod accounts;
 mod application;
 mod attempts;
 mod attempts_refused;
+mod documents;
 mod events;
 mod exam;
 mod holder;
