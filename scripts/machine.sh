@@ -33,7 +33,7 @@ find_redis() {
     command -v redis-server || command -v valkey-server || true
 }
 
-# Prints the packages of the NEED… that are missing: linker, postgres, redis, smtp, shellcheck.
+# Prints the packages of the NEED… that are missing: linker, postgres, redis, smtp, venv, shellcheck.
 missing_packages() {
     local need
     for need; do
@@ -42,6 +42,7 @@ missing_packages() {
             postgres) [[ $(find_postgres) ]] || printf 'postgresql ' ;;
             redis) [[ $(find_redis) ]] || printf 'redis-server ' ;;
             smtp) /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || printf 'python3-aiosmtpd ' ;;
+            venv) /usr/bin/python3 -c 'import ensurepip' 2>/dev/null || printf 'python3-venv ' ;;
             shellcheck) command -v shellcheck >/dev/null || printf 'shellcheck ' ;;
         esac
     done

@@ -107,12 +107,12 @@ impl Cursors<'_> {
     /// The position that `page` starts after, if it is not the first.
     ///
     /// # Errors
-    /// 422 if the cursor is not one of ours.
+    /// 404 if the cursor is not one of this list.
     pub(crate) fn position<T: DeserializeOwned>(self, page: &Page) -> Result<Option<T>, ApiError> {
         let Some(cursor) = &page.cursor else { return Ok(None) };
         match self.open(cursor) {
             Some(position) => Ok(Some(position)),
-            None => Err(ApiError::invalid("/cursor", "This is no cursor of this list; start without one.")),
+            None => Err(ApiError::missing("/cursor", "This list has no such place; start without a cursor.")),
         }
     }
 

@@ -19,7 +19,7 @@ use serde::{Deserialize, Deserializer};
 use serde_path_to_error::{Path, Segment};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::path::ParameterIn;
-use utoipa::openapi::schema::Schema;
+use utoipa::openapi::schema::{Schema, SchemaType, Type};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::describe::{Description, Parameters, Takes};
@@ -150,9 +150,32 @@ impl<T: IntoParams> Takes for Query<T> {
     fn describe(description: &mut Description) {
         for mut parameter in T::into_params(|| Some(ParameterIn::Query)) {
             parameter.parameter_in = ParameterIn::Query;
+            parameter.schema = parameter.schema.map(without_null);
+            if parameter.name == "cursor" {
+                description.refuses(&[404]);
+            }
             description.parameters.push(parameter);
         }
         description.refuses(&[422]);
+    }
+}
+
+/// A query leaves out what it does not say: it has no null.
+fn without_null(schema: RefOr<Schema>) -> RefOr<Schema> {
+    match schema {
+        RefOr::T(Schema::Object(mut object)) => {
+            if let SchemaType::Array(types) = &object.schema_type {
+                let named = types.iter().find(|named| **named != Type::Null).cloned();
+                object.schema_type = named.map_or(SchemaType::AnyValue, SchemaType::Type);
+            }
+            RefOr::T(Schema::Object(object))
+        }
+        RefOr::T(Schema::OneOf(one_of)) => {
+            let is_null = |item: &RefOr<Schema>| matches!(item, RefOr::T(Schema::Object(object)) if object.schema_type == SchemaType::Type(Type::Null));
+            let items = one_of.items.clone();
+            items.into_iter().find(|item| !is_null(item)).unwrap_or(RefOr::T(Schema::OneOf(one_of)))
+        }
+        schema => schema,
     }
 }
 

@@ -27,7 +27,7 @@ use crate::reply::{Accepted, Json};
 pub(super) struct Submission {
     test_id: TestId,
     /// At least one.
-    #[schema(min_items = 1)]
+    #[schema(min_items = 1, value_type = Vec<RawAnswer>)]
     answers: Vec<Object<RawAnswer>>,
 }
 

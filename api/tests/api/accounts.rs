@@ -81,7 +81,7 @@ async fn a_student_sees_and_ends_their_own_sessions_only(database: PgPool) {
     assert_eq!(sessions["items"].as_array().unwrap().len(), 1);
     assert_eq!(sessions["items"][0]["current"], true);
     student.get("/api/me/sessions?limit=0").await.problem(422);
-    student.get("/api/me/sessions?cursor=x").await.problem(422);
+    student.get("/api/me/sessions?cursor=x").await.problem(404);
     let unknown = student.get("/api/me?verbose=1").await;
     unknown.problem(422);
     assert_eq!(unknown.body["errors"][0]["pointer"], "/verbose");

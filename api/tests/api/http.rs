@@ -97,15 +97,15 @@ async fn a_query_that_cannot_be_used_is_refused_with_its_name(database: PgPool) 
         ("/api/tests?limit=101", "/limit"),
         ("/api/tests?limit=-1", "/limit"),
         ("/api/tests?limit=99999999999999999999", "/limit"),
-        ("/api/tests?cursor=%00", "/cursor"),
-        (tampered.as_str(), "/cursor"),
-        (elsewhere.as_str(), "/cursor"),
         ("/api/tests?page=1", "/page"),
         ("/api/leaderboard", "/test_id"),
         ("/api/leaderboard?test_id=x", "/test_id"),
         (no_period.as_str(), "/period"),
     ] {
         assert_eq!(student.get(path).await.problem(422), [pointer], "{path}");
+    }
+    for path in ["/api/tests?cursor=%00", &tampered, &elsewhere] {
+        assert_eq!(student.get(path).await.problem(404), ["/cursor"], "{path}");
     }
     app.stop().await;
 }
