@@ -20,6 +20,7 @@ pub mod passwords;
 pub mod points;
 pub mod practice_tests;
 pub mod ranking;
+pub mod reading;
 pub mod results;
 pub mod retention;
 pub mod sessions;

@@ -11,12 +11,14 @@ const POOL_SIZE: u32 = 16;
 pub struct DatabaseConfig {
     /// The primary.
     pub url: Url,
+    /// Replicas that may be read.
+    pub replica_urls: Vec<Url>,
     /// The most connections one process opens.
     pub pool_size: u32,
 }
 
 impl DatabaseConfig {
-    /// Reads `DATABASE_URL` and `DATABASE_POOL_SIZE`.
+    /// Reads `DATABASE_URL`, `DATABASE_REPLICA_URLS` and `DATABASE_POOL_SIZE`.
     ///
     /// # Errors
     /// If one is missing or wrong.
@@ -25,6 +27,7 @@ impl DatabaseConfig {
         variables.required("DATABASE_URL", hint)?;
         let url = variables.address("DATABASE_URL", &["postgres", "postgresql"])?;
         let url = url.ok_or(ConfigError::Missing { name: "DATABASE_URL", hint })?;
-        Ok(Self { url, pool_size: variables.number("DATABASE_POOL_SIZE", POOL_SIZE, 2..=1000)? })
+        let replica_urls = variables.addresses("DATABASE_REPLICA_URLS", &["postgres", "postgresql"])?;
+        Ok(Self { url, replica_urls, pool_size: variables.number("DATABASE_POOL_SIZE", POOL_SIZE, 2..=1000)? })
     }
 }

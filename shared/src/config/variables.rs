@@ -110,14 +110,26 @@ impl Variables {
     /// # Errors
     /// If it is set and no such address. The message shows it without its password.
     pub fn address(&self, name: &'static str, schemes: &[&str]) -> Result<Option<Url>, ConfigError> {
-        let Some(value) = self.optional(name) else { return Ok(None) };
-        let url = Url::parse(value).map_err(|error| invalid(name, "…", error.to_string()))?;
-        if schemes.contains(&url.scheme()) {
-            return Ok(Some(url));
-        }
-        let reason = format!("its scheme must be one of {}", schemes.join(", "));
-        Err(invalid(name, &without_password(&url), reason))
+        self.optional(name).map(|value| address(name, value, schemes)).transpose()
     }
+
+    /// The value of `name` as addresses with one of `schemes`, separated by commas.
+    ///
+    /// # Errors
+    /// If one is no such address. The message shows it without its password.
+    pub fn addresses(&self, name: &'static str, schemes: &[&str]) -> Result<Vec<Url>, ConfigError> {
+        let values = self.optional(name).unwrap_or_default().split(',').map(str::trim);
+        values.filter(|value| !value.is_empty()).map(|value| address(name, value, schemes)).collect()
+    }
+}
+
+fn address(name: &'static str, value: &str, schemes: &[&str]) -> Result<Url, ConfigError> {
+    let url = Url::parse(value).map_err(|error| invalid(name, "…", error.to_string()))?;
+    if schemes.contains(&url.scheme()) {
+        return Ok(url);
+    }
+    let reason = format!("its scheme must be one of {}", schemes.join(", "));
+    Err(invalid(name, &without_password(&url), reason))
 }
 
 /// A value of `name` that cannot be used.
