@@ -74,7 +74,9 @@ impl Mailer {
     pub async fn send(&self, job: JobId, letter: &Letter) -> Result<(), Failure> {
         let message = self.message(job, letter)?;
         match &self.transport {
-            Transport::Smtp(transport) => transport.send(message).await.map(drop).map_err(|error| refused(&error)),
+            Transport::Smtp(transport) => {
+                transport.send(message).await.map(drop).map_err(|error| refused(&error, &letter.to))
+            }
             Transport::Files(dir) => Ok(write(dir, job, &message.formatted()).await?),
         }
     }
@@ -113,9 +115,24 @@ fn directory(dir: &Path) -> anyhow::Result<PathBuf> {
     Ok(dir.to_owned())
 }
 
-fn refused(error: &lettre::transport::smtp::Error) -> Failure {
-    let reason = format!("the mail server: {error}");
+/// Servers like to repeat the address, and the ledger keeps the reason for longer than the address may be kept.
+fn refused(error: &lettre::transport::smtp::Error, address: &str) -> Failure {
+    let reason = format!("the mail server: {}", without(&error.to_string(), address));
     if error.is_permanent() { Failure::fatal(reason) } else { Failure::retry(reason) }
+}
+
+/// `text` without `address`, whatever its case.
+fn without(text: &str, address: &str) -> String {
+    let (lower, address) = (text.to_ascii_lowercase(), address.to_ascii_lowercase());
+    let mut shown = String::with_capacity(text.len());
+    let mut from = 0;
+    for (at, found) in lower.match_indices(&address) {
+        shown.push_str(&text[from..at]);
+        shown.push_str("the address");
+        from = at + found.len();
+    }
+    shown.push_str(&text[from..]);
+    shown
 }
 
 /// Writes beside the file and renames, so that nobody ever reads half a mail; a second run replaces the first.
@@ -206,6 +223,14 @@ mod tests {
         let (_held, address) = deserted_address();
         let failure = by_smtp(address).send(JobId::new(), &letter("zoe@home.test")).await.unwrap_err();
         assert!(matches!(failure, Failure::Retry { .. }), "{failure:?}");
+    }
+
+    #[tokio::test]
+    async fn what_a_server_says_is_kept_without_the_address() {
+        let address = smtp_server::start("RCPT", "550 5.1.1 <Zoe@Home.test> is unknown, zoe@home.test!").await;
+        let failure = by_smtp(address).send(JobId::new(), &letter("zoe@home.test")).await.unwrap_err();
+        let reason = failure.to_string();
+        assert!(reason.contains("<the address> is unknown, the address!"), "{reason}");
     }
 
     #[tokio::test]

@@ -63,6 +63,7 @@ macro_rules! id {
 
 id!(UserId, "a user");
 id!(SessionId, "a session");
+id!(ApiTokenId, "a personal API token");
 id!(TestId, "a practice test");
 id!(QuestionId, "a question");
 id!(AttemptId, "an attempt");

@@ -3,20 +3,24 @@
 //! Functions over tables take a connection and never commit: the caller owns the transaction.
 
 pub mod answers;
+pub mod api_tokens;
 pub mod attempts;
 pub mod catalogue;
 pub mod config;
 pub mod content;
 pub mod database;
 pub mod events;
+pub mod exports;
 pub mod failures;
 pub mod idempotency;
 pub mod ids;
 pub mod installation;
 pub mod leaderboard;
 pub mod ledger;
+pub mod mailed_links;
 pub mod notifications;
 pub mod passwords;
+pub mod personal_data;
 pub mod points;
 pub mod practice_tests;
 pub mod ranking;
@@ -26,4 +30,5 @@ pub mod retention;
 pub mod sessions;
 pub mod shutdown;
 pub mod telemetry;
+pub mod tokens;
 pub mod users;

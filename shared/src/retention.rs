@@ -267,7 +267,7 @@ pub async fn delete_idempotency_keys(conn: &mut PgConnection) -> sqlx::Result<u6
     }
 }
 
-/// Deletes the sessions that have expired. Each batch commits by itself.
+/// Deletes the sessions that have ended by age or for want of use. Each batch commits by itself.
 ///
 /// # Errors
 /// If the database fails.
@@ -277,7 +277,8 @@ pub async fn delete_expired_sessions(conn: &mut PgConnection) -> sqlx::Result<u6
         let batch = sqlx::query!(
             r#"
             delete from sessions where id in (
-                select id from sessions where expires_at <= now() order by expires_at limit $1 for update skip locked)
+                select id from sessions where least(expires_at, idle_at) <= now()
+                order by least(expires_at, idle_at) limit $1 for update skip locked)
             "#,
             BATCH,
         );

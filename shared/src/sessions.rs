@@ -1,52 +1,25 @@
-//! Sessions: opaque tokens of 256 bits, of which only the SHA-256 is stored.
+//! Sessions: opened by a password, ended by their owner, by their age, or by not being used.
 
-use std::fmt;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
-use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
 
 use crate::ids::{SessionId, UserId};
+use crate::tokens::Token;
 use crate::users::{Role, User};
 
-/// What a client holds to prove who it is. Never logged.
-#[derive(Clone, Copy)]
-pub struct Token([u8; 32]);
+/// A session's use is noted at most this often: reading shall not cost a write.
+const NOTED_EVERY: Duration = Duration::from_secs(600);
 
-impl Token {
-    /// A new one that nobody can guess.
-    #[must_use]
-    pub fn random() -> Self {
-        Self(rand::random())
-    }
-
-    /// Reads one as a client sends it; what cannot be one is no session's.
-    #[must_use]
-    pub fn parse(text: &str) -> Option<Self> {
-        let bytes = URL_SAFE_NO_PAD.decode(text).ok()?;
-        bytes.try_into().ok().map(Self)
-    }
-
-    /// As a client sends it.
-    #[must_use]
-    pub fn reveal(self) -> String {
-        URL_SAFE_NO_PAD.encode(self.0)
-    }
-
-    fn hash(self) -> [u8; 32] {
-        Sha256::digest(self.0).into()
-    }
-}
-
-/// Without the token.
-impl fmt::Debug for Token {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(…)")
-    }
+/// How long a session lasts.
+#[derive(Clone, Copy, Debug)]
+pub struct Lifetime {
+    /// However much it is used.
+    pub absolute: Duration,
+    /// Without being used.
+    pub idle: Duration,
 }
 
 /// A session, as its owner sees it.
@@ -58,11 +31,13 @@ pub struct Session {
     pub user_agent: String,
     /// When it was opened.
     pub created_at: DateTime<Utc>,
-    /// When it ends by itself.
+    /// When it was last used, to ten minutes.
+    pub last_seen_at: DateTime<Utc>,
+    /// When it ends by itself, however much it is used.
     pub expires_at: DateTime<Utc>,
 }
 
-/// Opens a session of `user` for `lifetime`.
+/// Opens a session of `user`.
 ///
 /// # Errors
 /// If the database fails.
@@ -71,20 +46,21 @@ pub async fn insert(
     user: UserId,
     token: Token,
     user_agent: &str,
-    lifetime: Duration,
+    lifetime: Lifetime,
 ) -> sqlx::Result<Session> {
     sqlx::query_as!(
         Session,
         r#"
-        insert into sessions (id, user_id, token_hash, user_agent, expires_at)
-        values ($1, $2, $3, $4, now() + make_interval(secs => $5))
-        returning id as "id: SessionId", user_agent, created_at, expires_at
+        insert into sessions (id, user_id, token_hash, user_agent, expires_at, idle_at)
+        values ($1, $2, $3, $4, now() + make_interval(secs => $5), now() + make_interval(secs => $6))
+        returning id as "id: SessionId", user_agent, created_at, last_seen_at, expires_at
         "#,
         SessionId::new() as SessionId,
         user as UserId,
         &token.hash(),
         user_agent,
-        lifetime.as_secs_f64(),
+        lifetime.absolute.as_secs_f64(),
+        lifetime.idle.as_secs_f64(),
     )
     .fetch_one(conn)
     .await
@@ -97,8 +73,18 @@ pub struct SignedIn {
     pub session: SessionId,
     /// When it ends by itself.
     pub expires_at: DateTime<Utc>,
+    /// When its use was last noted.
+    pub last_seen_at: DateTime<Utc>,
     /// Whose it is.
     pub user: User,
+}
+
+impl SignedIn {
+    /// True if this use is to be noted, by [`touch`].
+    #[must_use]
+    pub fn is_unnoted(&self, now: DateTime<Utc>) -> bool {
+        (now - self.last_seen_at).to_std().is_ok_and(|age| age > NOTED_EVERY)
+    }
 }
 
 /// The owner of `token`, unless its session has ended.
@@ -108,10 +94,10 @@ pub struct SignedIn {
 pub async fn authenticate(conn: &mut PgConnection, token: Token) -> sqlx::Result<Option<SignedIn>> {
     let row = sqlx::query!(
         r#"
-        select sessions.id as "session: SessionId", expires_at, users.id as "id: UserId", email, display_name,
-               role as "role: Role"
+        select sessions.id as "session: SessionId", expires_at, last_seen_at, users.id as "id: UserId", email,
+               display_name, role as "role: Role", email_verified_at is not null as "email_verified!"
         from sessions join users on users.id = user_id
-        where token_hash = $1 and expires_at > now()
+        where token_hash = $1 and least(expires_at, idle_at) > now()
         "#,
         &token.hash(),
     )
@@ -119,9 +105,28 @@ pub async fn authenticate(conn: &mut PgConnection, token: Token) -> sqlx::Result
     .await?;
     Ok(row.map(|row| {
         let (id, email, display_name, role) = (row.id, row.email, row.display_name, row.role);
-        let user = User { id, email, display_name, role };
-        SignedIn { session: row.session, expires_at: row.expires_at, user }
+        let user = User { id, email, display_name, role, email_verified: row.email_verified };
+        SignedIn { session: row.session, expires_at: row.expires_at, last_seen_at: row.last_seen_at, user }
     }))
+}
+
+/// Notes that a session was used, unless that was noted lately: it goes on for another `idle`.
+///
+/// # Errors
+/// If the database fails.
+pub async fn touch(conn: &mut PgConnection, id: SessionId, idle: Duration) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        update sessions set last_seen_at = now(), idle_at = now() + make_interval(secs => $2)
+        where id = $1 and last_seen_at < now() - make_interval(secs => $3) and idle_at > now()
+        "#,
+        id as SessionId,
+        idle.as_secs_f64(),
+        NOTED_EVERY.as_secs_f64(),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
 }
 
 /// Up to `limit` sessions of `user` that have not ended, the newest first, those before `before`.
@@ -137,8 +142,8 @@ pub async fn list(
     sqlx::query_as!(
         Session,
         r#"
-        select id as "id: SessionId", user_agent, created_at, expires_at
-        from sessions where user_id = $1 and id < $2 and expires_at > now() order by id desc limit $3
+        select id as "id: SessionId", user_agent, created_at, last_seen_at, expires_at
+        from sessions where user_id = $1 and id < $2 and least(expires_at, idle_at) > now() order by id desc limit $3
         "#,
         user as UserId,
         before.map_or(uuid::Uuid::max(), |id| id.0),
@@ -168,6 +173,45 @@ pub async fn end(conn: &mut PgConnection, user: UserId, id: SessionId) -> sqlx::
     Ok(if ended.rows_affected() == 0 { Ending::Unknown } else { Ending::Ended })
 }
 
+/// Ends all sessions of `user`, and says which.
+///
+/// # Errors
+/// If the database fails.
+pub async fn end_all(conn: &mut PgConnection, user: UserId) -> sqlx::Result<Vec<SessionId>> {
+    sqlx::query_scalar!(r#"delete from sessions where user_id = $1 returning id as "id: SessionId""#, user as UserId)
+        .fetch_all(conn)
+        .await
+}
+
+/// Ends all sessions of `user` but `kept`, and says which.
+///
+/// # Errors
+/// If the database fails.
+pub async fn end_others(conn: &mut PgConnection, user: UserId, kept: SessionId) -> sqlx::Result<Vec<SessionId>> {
+    sqlx::query_scalar!(
+        r#"delete from sessions where user_id = $1 and id <> $2 returning id as "id: SessionId""#,
+        user as UserId,
+        kept as SessionId,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Puts a session under a new token; the old one opens nothing from the commit on. Returns when the session ends, unless
+/// it has ended.
+///
+/// # Errors
+/// If the database fails.
+pub async fn renew(conn: &mut PgConnection, id: SessionId, token: Token) -> sqlx::Result<Option<DateTime<Utc>>> {
+    sqlx::query_scalar!(
+        "update sessions set token_hash = $2 where id = $1 returning expires_at",
+        id as SessionId,
+        &token.hash(),
+    )
+    .fetch_optional(conn)
+    .await
+}
+
 /// Those of `ids` whose sessions have ended.
 ///
 /// # Errors
@@ -177,25 +221,11 @@ pub async fn ended(conn: &mut PgConnection, ids: &[SessionId]) -> sqlx::Result<V
     sqlx::query_scalar!(
         r#"
         select id as "id!: SessionId" from unnest($1::uuid[]) as asked (id)
-        where not exists (select from sessions where sessions.id = asked.id and expires_at > now())
+        where not exists (
+            select from sessions where sessions.id = asked.id and least(expires_at, idle_at) > now())
         "#,
         &ids,
     )
     .fetch_all(conn)
     .await
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_token_reads_back_and_hides_itself() {
-        let token = Token::random();
-        assert_eq!(Token::parse(&token.reveal()).unwrap().0, token.0);
-        assert_eq!(format!("{token:?}"), "Token(…)");
-        for text in ["", "abc", &"A".repeat(44), &format!("{}\0", token.reveal())] {
-            assert!(Token::parse(text).is_none(), "{text:?}");
-        }
-    }
 }

@@ -1,5 +1,7 @@
 //! Users and their roles.
 
+pub mod change;
+
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 
@@ -27,6 +29,8 @@ pub struct User {
     pub display_name: String,
     /// What they may do.
     pub role: Role,
+    /// Whether they have shown that the address is theirs.
+    pub email_verified: bool,
 }
 
 /// The longest address, in bytes (RFC 5321, 4.5.3.1.3 without its brackets).
@@ -176,7 +180,7 @@ pub async fn insert(conn: &mut PgConnection, new: &NewUser<'_>) -> sqlx::Result<
         r#"
         insert into users (id, email, display_name, role, password_hash) values ($1, $2, $3, $4, $5)
         on conflict (email) do nothing
-        returning id as "id: UserId", email, display_name, role as "role: Role"
+        returning id as "id: UserId", email, display_name, role as "role: Role", false as "email_verified!"
         "#,
         UserId::new() as UserId,
         new.email.as_str(),
@@ -189,6 +193,24 @@ pub async fn insert(conn: &mut PgConnection, new: &NewUser<'_>) -> sqlx::Result<
     Ok(stored.map_or(Registration::EmailTaken, Registration::New))
 }
 
+/// The user, unless they are gone.
+///
+/// # Errors
+/// If the database fails.
+pub async fn find(conn: &mut PgConnection, id: UserId) -> sqlx::Result<Option<User>> {
+    sqlx::query_as!(
+        User,
+        r#"
+        select id as "id: UserId", email, display_name, role as "role: Role",
+               email_verified_at is not null as "email_verified!"
+        from users where id = $1 and erased_at is null
+        "#,
+        id as UserId,
+    )
+    .fetch_optional(conn)
+    .await
+}
+
 /// The user with that address and the hash of their password, if there is one.
 ///
 /// # Errors
@@ -196,8 +218,9 @@ pub async fn insert(conn: &mut PgConnection, new: &NewUser<'_>) -> sqlx::Result<
 pub async fn find_with_password(conn: &mut PgConnection, email: &Email) -> sqlx::Result<Option<(User, String)>> {
     let row = sqlx::query!(
         r#"
-        select id as "id: UserId", email, display_name, role as "role: Role", password_hash
-        from users where email = $1
+        select id as "id: UserId", email, display_name, role as "role: Role",
+               email_verified_at is not null as "email_verified!", password_hash
+        from users where email = $1 and erased_at is null
         "#,
         email.as_str(),
     )
@@ -205,7 +228,7 @@ pub async fn find_with_password(conn: &mut PgConnection, email: &Email) -> sqlx:
     .await?;
     Ok(row.map(|row| {
         let (id, email, display_name, role) = (row.id, row.email, row.display_name, row.role);
-        (User { id, email, display_name, role }, row.password_hash)
+        (User { id, email, display_name, role, email_verified: row.email_verified }, row.password_hash)
     }))
 }
 

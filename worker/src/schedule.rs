@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use bellwork_jobs::kinds::close_stale_sessions::CloseStaleSessions;
+use bellwork_jobs::kinds::discard_exports::DiscardExports;
 use bellwork_jobs::kinds::prune_ledger::PruneLedger;
 use bellwork_jobs::submit::{Options, Submitter, new_job};
 use bellwork_shared::ids::JobId;
@@ -52,6 +53,12 @@ pub static ALL: &[Schedule] = &[
         cron: "0 */10 * * * *",
         missed: Missed::Skip,
         job: || new_job(&CloseStaleSessions {}, Options::default()),
+    },
+    Schedule {
+        name: "discard_exports",
+        cron: "0 41 * * * *",
+        missed: Missed::RunOnce,
+        job: || new_job(&DiscardExports {}, Options::default()),
     },
 ];
 

@@ -1,9 +1,13 @@
 //! THE TABLE of what can be run. A new kind is one file here and two lines below.
 
 pub mod close_stale_sessions;
+pub mod discard_exports;
+pub mod export_personal_data;
 pub mod grade_attempt;
+pub mod mail_link;
 pub mod notify_user;
 pub mod prune_ledger;
+pub mod request_password_reset;
 pub mod send_email;
 pub mod update_leaderboard;
 
@@ -12,9 +16,13 @@ use crate::job::Kind;
 /// All kinds.
 pub static ALL: &[Kind] = &[
     Kind::of::<close_stale_sessions::CloseStaleSessions>(),
+    Kind::of::<discard_exports::DiscardExports>(),
+    Kind::of::<export_personal_data::ExportPersonalData>(),
     Kind::of::<grade_attempt::GradeAttempt>(),
+    Kind::of::<mail_link::MailLink>(),
     Kind::of::<notify_user::NotifyUser>(),
     Kind::of::<prune_ledger::PruneLedger>(),
+    Kind::of::<request_password_reset::RequestPasswordReset>(),
     Kind::of::<send_email::SendEmail>(),
     Kind::of::<update_leaderboard::UpdateLeaderboard>(),
 ];
@@ -56,9 +64,13 @@ mod tests {
         let row = |kind: &Kind| (kind.name, kind.version, kind.queue.name, kind.priority.name(), kind.max_attempts);
         let table = [
             ("close_stale_sessions", 1, "maintenance", "normal", 5),
+            ("discard_exports", 1, "maintenance", "normal", 5),
+            ("export_personal_data", 1, "maintenance", "normal", 5),
             ("grade_attempt", 1, "ai", "normal", 5),
+            ("mail_link", 1, "email", "high", 5),
             ("notify_user", 1, "notification", "high", 5),
             ("prune_ledger", 1, "maintenance", "normal", 5),
+            ("request_password_reset", 1, "email", "high", 5),
             ("send_email", 1, "email", "normal", 5),
             ("update_leaderboard", 1, "leaderboard", "high", 5),
         ];

@@ -109,7 +109,11 @@ impl Stage {
 
     /// Buries `job` as the executor does.
     pub(crate) async fn bury<J: Job>(&self, job: &J) -> Aftermath {
-        let mut recording = Recording::new(&self.platform.database, JobId::new(), None, None);
+        self.bury_as(JobId::new(), job).await
+    }
+
+    pub(crate) async fn bury_as<J: Job>(&self, id: JobId, job: &J) -> Aftermath {
+        let mut recording = Recording::new(&self.platform.database, id, None, None);
         job.buried(&mut recording).await.unwrap();
         let (transaction, aftermath) = recording.finish();
         transaction.unwrap().commit().await.unwrap();

@@ -1,11 +1,13 @@
 //! The ledger: one row per accepted job. Redis is a rebuildable index of the rows that are not closed.
 //!
-//! A row is [`accept`]ed, stands [`open`] until it is [`close`]d, and may [`fail`] meanwhile.
+//! A row is [`accept`]ed, stands [`open`] until it is [`close`]d, and may [`fail`] meanwhile. What it says of a person can be
+//! [`scrub`]bed.
 
 pub mod accept;
 pub mod close;
 pub mod fail;
 pub mod open;
+pub mod scrub;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
