@@ -22,6 +22,7 @@ use tokio::time::timeout;
 use crate::error::ApiError;
 use crate::hub::Hub;
 use crate::passwords::Passwords;
+use crate::throttle::Throttle;
 
 /// So long an answer waits for the push of what it has accepted.
 const PUSH_TIMEOUT: Duration = Duration::from_millis(500);
@@ -44,6 +45,8 @@ pub(crate) struct App {
     pub(crate) hub: Hub,
     /// Hashes passwords.
     pub(crate) passwords: Passwords,
+    /// Slows down who guesses them.
+    pub(crate) throttle: Throttle,
     /// Renders this process's metrics.
     pub(crate) metrics: PrometheusHandle,
     /// The OpenAPI document, written when somebody asks for it.
@@ -74,6 +77,7 @@ impl App {
         let (submitter, outbox) = Submitter::start(engine.producer(), database.clone());
         let app = Self {
             config: config.http.clone(),
+            throttle: Throttle::new(events.connection(), &config.redis.prefix),
             hub: Hub::start(events, &config.redis.prefix, database.clone(), config.http.stream_heartbeat),
             catalogue: Catalogue::new(database.clone()),
             database,

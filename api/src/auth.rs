@@ -1,6 +1,7 @@
 //! Who is asking, and whether they may: sessions by bearer token or cookie, and the gate before each route.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::body::BoxBody;
 use actix_web::cookie::{Cookie, SameSite, time};
@@ -8,15 +9,23 @@ use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
+use bellwork_shared::api_tokens::scopes::Scope;
 use bellwork_shared::config::http::HttpConfig;
-use bellwork_shared::sessions::{self, Token};
-use bellwork_shared::users::Role;
+use bellwork_shared::ids::SessionId;
+use bellwork_shared::tokens::Token;
+use bellwork_shared::users::{Role, User};
+use bellwork_shared::{api_tokens, sessions};
+use chrono::{DateTime, Utc};
 use futures_util::future::{Ready, ready};
 use url::Url;
 
 use crate::app::App;
 use crate::describe::Parameters;
 use crate::error::ApiError;
+use crate::throttle::Device;
+
+/// So long a device is known again; with each sign-in it begins anew.
+const DEVICE_LIFETIME: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,21 +38,31 @@ pub(crate) enum Access {
     Admins,
 }
 
+/// What stands before a route.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gate {
+    /// Who may use it.
+    pub(crate) access: Access,
+    /// Whether its handler reads the query.
+    pub(crate) parameters: Parameters,
+    /// What an API token needs; none: a session is needed.
+    pub(crate) scope: Option<Scope>,
+}
+
 /// Lets a request through to its handler, or not. What the handler may learn of the caller is put into the request.
 ///
 /// # Errors
 /// 401, 403, or 422 for a query that nobody reads.
 pub(crate) async fn admit(
-    access: Access,
-    parameters: Parameters,
+    gate: Gate,
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let admitted = match access {
-        Access::Anyone => Ok(None),
-        _ => authenticate(request.request(), access).await.map(Some),
+    let admitted = match gate.access {
+        Access::Anyone => refuse_foreign(request.request()).map(|()| None),
+        _ => authenticate(request.request(), gate).await.map(Some),
     };
-    match admitted.and_then(|caller| read_query(request.request(), parameters).map(|()| caller)) {
+    match admitted.and_then(|caller| read_query(request.request(), gate.parameters).map(|()| caller)) {
         Ok(caller) => {
             if let Some(caller) = caller {
                 request.extensions_mut().insert(caller);
@@ -65,23 +84,67 @@ fn read_query(request: &HttpRequest, taken: Parameters) -> Result<(), ApiError> 
     }
 }
 
-async fn authenticate(request: &HttpRequest, access: Access) -> Result<SignedIn, ApiError> {
+/// What a request brings to prove who sends it.
+#[derive(Clone, Copy)]
+enum Proof {
+    Session(Token),
+    ApiToken(Token),
+}
+
+async fn authenticate(request: &HttpRequest, gate: Gate) -> Result<SignedIn, ApiError> {
     let app = request.app_data::<web::Data<App>>().expect("the application's state is registered at its start");
-    let token = token(request, &app.config)?.ok_or(ApiError::Unauthenticated)?;
-    let mut conn = app.database.acquire().await?;
-    let caller = sessions::authenticate(&mut conn, token).await?.ok_or(ApiError::Unauthenticated)?;
-    if access == Access::Admins && caller.user.role != Role::Admin {
+    let caller = match proof(request, &app.config)?.ok_or(ApiError::Unauthenticated)? {
+        Proof::Session(token) => by_session(app, token).await?,
+        Proof::ApiToken(token) => by_api_token(app, token, gate.scope).await?,
+    };
+    if gate.access == Access::Admins && caller.user.role != Role::Admin {
         return Err(ApiError::Forbidden("This is for operators."));
     }
     Ok(SignedIn(Arc::new(caller)))
 }
 
+async fn by_session(app: &App, token: Token) -> Result<Caller, ApiError> {
+    let mut conn = app.database.acquire().await?;
+    let session = sessions::authenticate(&mut conn, token).await?.ok_or(ApiError::Unauthenticated)?;
+    if session.is_unnoted(Utc::now()) {
+        sessions::touch(&mut conn, session.session, app.config.session_lifetime.idle).await?;
+    }
+    let credential = Credential::Session { id: session.session, expires_at: session.expires_at };
+    Ok(Caller { user: session.user, credential })
+}
+
+async fn by_api_token(app: &App, token: Token, needed: Option<Scope>) -> Result<Caller, ApiError> {
+    let mut conn = app.database.acquire().await?;
+    let token = api_tokens::authenticate(&mut conn, token).await?.ok_or(ApiError::Unauthenticated)?;
+    if !needed.is_some_and(|scope| token.scopes.contains(&scope)) {
+        return Err(ApiError::OutOfScope(needed));
+    }
+    if token.is_unnoted(Utc::now()) {
+        api_tokens::touch(&mut conn, token.id).await?;
+    }
+    Ok(Caller { user: token.user, credential: Credential::ApiToken })
+}
+
+/// Who sends a request, and by what.
+#[derive(Clone, Debug)]
+pub(crate) struct Caller {
+    /// Who.
+    pub(crate) user: User,
+    credential: Credential,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Credential {
+    Session { id: SessionId, expires_at: DateTime<Utc> },
+    ApiToken,
+}
+
 /// The caller, as the gate found them.
 #[derive(Clone, Debug)]
-pub(crate) struct SignedIn(Arc<sessions::SignedIn>);
+pub(crate) struct SignedIn(Arc<Caller>);
 
 impl std::ops::Deref for SignedIn {
-    type Target = sessions::SignedIn;
+    type Target = Caller;
 
     fn deref(&self) -> &Self::Target {
         &self.0
@@ -98,16 +161,54 @@ impl FromRequest for SignedIn {
     }
 }
 
-/// The token of the request. A bearer token wins; a cookie counts only where no other site can have sent it.
-fn token(request: &HttpRequest, config: &HttpConfig) -> Result<Option<Token>, ApiError> {
+/// A caller who came by a session, not by an API token.
+#[derive(Clone, Debug)]
+pub(crate) struct InSession {
+    /// Who.
+    pub(crate) user: User,
+    /// The session.
+    pub(crate) session: SessionId,
+    /// When it ends by itself.
+    pub(crate) expires_at: DateTime<Utc>,
+}
+
+impl FromRequest for InSession {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let caller = SignedIn::from_request(request, payload).into_inner();
+        ready(caller.and_then(|caller| match caller.credential {
+            Credential::Session { id, expires_at } => Ok(Self { user: caller.user.clone(), session: id, expires_at }),
+            Credential::ApiToken => Err(ApiError::OutOfScope(None)),
+        }))
+    }
+}
+
+/// What the request brings. A bearer token wins; a cookie counts only where no other site can have sent it.
+fn proof(request: &HttpRequest, config: &HttpConfig) -> Result<Option<Proof>, ApiError> {
     if let Some(authorization) = request.headers().get(header::AUTHORIZATION) {
-        return Ok(authorization.to_str().ok().and_then(bearer).and_then(Token::parse));
+        let token = authorization.to_str().ok().and_then(bearer);
+        return Ok(token.and_then(|token| match api_tokens::is_meant(token) {
+            true => api_tokens::parse(token).map(Proof::ApiToken),
+            false => Token::parse(token).map(Proof::Session),
+        }));
     }
     let Some(cookie) = request.cookie(cookie_name(config)) else { return Ok(None) };
-    if !request.method().is_safe() && is_foreign(request.headers(), &config.public_url) {
+    refuse_foreign(request)?;
+    Ok(Token::parse(cookie.value()).map(Proof::Session))
+}
+
+/// Refuses what another site has a browser do: with the session's cookie, or at the door, where it could sign a student in
+/// to an account of its own. Nobody but a client's own code sends `Authorization`.
+fn refuse_foreign(request: &HttpRequest) -> Result<(), ApiError> {
+    let app = request.app_data::<web::Data<App>>().expect("the application's state is registered at its start");
+    let headers = request.headers();
+    let is_safe = request.method().is_safe() || headers.contains_key(header::AUTHORIZATION);
+    if !is_safe && is_foreign(headers, &app.config.public_url) {
         return Err(ApiError::Forbidden("This request comes from another site."));
     }
-    Ok(Token::parse(cookie.value()))
+    Ok(())
 }
 
 /// The token of an `Authorization` header of the scheme Bearer.
@@ -117,11 +218,12 @@ pub(crate) fn bearer(authorization: &str) -> Option<&str> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
 }
 
-/// True if a browser says that another site made the request.
+/// True if a browser says that another site made the request, or another host of this one. A client that sends neither
+/// header is no browser of the last years, and nobody's tool.
 fn is_foreign(headers: &HeaderMap, public_url: &Url) -> bool {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    if text("sec-fetch-site") == Some("cross-site") {
-        return true;
+    let text = |name: &str| headers.get(name).map(|value| value.to_str().unwrap_or("?"));
+    if let Some(site) = text("sec-fetch-site") {
+        return !matches!(site, "same-origin" | "none");
     }
     let Some(origin) = text("origin") else { return false };
     let Ok(origin) = Url::parse(origin) else { return true };
@@ -144,23 +246,38 @@ fn is_https(config: &HttpConfig) -> bool {
 /// The cookie of a session just opened.
 #[must_use]
 pub(crate) fn cookie(config: &HttpConfig, token: Token) -> Cookie<'static> {
-    let seconds = i64::try_from(config.session_lifetime.as_secs()).unwrap_or(i64::MAX);
-    bare_cookie(config, token.reveal(), time::Duration::seconds(seconds))
+    bare_cookie(config, cookie_name(config), token.reveal(), config.session_lifetime.absolute)
 }
 
 /// The cookie that makes a browser forget its session.
 #[must_use]
 pub(crate) fn expired_cookie(config: &HttpConfig) -> Cookie<'static> {
-    bare_cookie(config, String::new(), time::Duration::ZERO)
+    bare_cookie(config, cookie_name(config), String::new(), Duration::ZERO)
 }
 
-fn bare_cookie(config: &HttpConfig, value: String, max_age: time::Duration) -> Cookie<'static> {
-    Cookie::build(cookie_name(config), value)
+fn device_cookie_name(config: &HttpConfig) -> &'static str {
+    if is_https(config) { "__Host-bellwork_device" } else { "bellwork_device" }
+}
+
+/// The device of `account` that the request comes from, if it has signed in to it before.
+#[must_use]
+pub(crate) fn device(request: &HttpRequest, config: &HttpConfig, key: &str, account: &str) -> Option<Device> {
+    Device::open(request.cookie(device_cookie_name(config))?.value(), key, account)
+}
+
+/// The cookie by which a device of `account` is known again.
+#[must_use]
+pub(crate) fn device_cookie(config: &HttpConfig, device: Device, key: &str, account: &str) -> Cookie<'static> {
+    bare_cookie(config, device_cookie_name(config), device.seal(key, account), DEVICE_LIFETIME)
+}
+
+fn bare_cookie(config: &HttpConfig, name: &'static str, value: String, max_age: Duration) -> Cookie<'static> {
+    Cookie::build(name, value)
         .path("/")
         .http_only(true)
         .same_site(SameSite::Lax)
         .secure(is_https(config))
-        .max_age(max_age)
+        .max_age(time::Duration::try_from(max_age).unwrap_or(time::Duration::MAX))
         .finish()
 }
 
@@ -178,7 +295,12 @@ mod tests {
 
     #[test]
     fn another_site_is_told_by_either_header() {
-        assert!(foreign(&[("sec-fetch-site", "cross-site")]));
+        for site in ["cross-site", "same-site", "", "elsewhere"] {
+            assert!(foreign(&[("sec-fetch-site", site)]), "{site}");
+        }
+        assert!(!foreign(&[("sec-fetch-site", "none")]));
+        assert!(!foreign(&[("sec-fetch-site", "same-origin")]));
+        assert!(foreign(&[("origin", "")]));
         assert!(foreign(&[("origin", "https://evil.example")]));
         assert!(foreign(&[("origin", "null")]));
         assert!(foreign(&[("origin", "http://bellwork.example"), ("host", "bellwork.example:443")]));

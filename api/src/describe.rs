@@ -12,7 +12,7 @@ use utoipa::openapi::schema::{Object, Schema, Type};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, Response};
 
 use crate::app::App;
-use crate::auth::SignedIn;
+use crate::auth::{InSession, SignedIn};
 use crate::error::ApiError;
 
 /// Whether a route takes a query.
@@ -116,6 +116,7 @@ impl Description {
 }
 
 impl Takes for HttpRequest {}
+impl Takes for InSession {}
 impl Takes for SignedIn {}
 impl Takes for web::Data<App> {}
 

@@ -7,14 +7,18 @@
 //! that may come back is 503, any other failure 500. Nothing is logged on the way up.
 
 use std::fmt;
+use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use bellwork_jobs::steering::Refusal;
+use bellwork_shared::api_tokens::scopes::Scope;
 use bellwork_shared::database::is_transient;
 use serde::Serialize;
 use utoipa::ToSchema;
+
+use crate::throttle::Wait;
 
 /// What is sent as `Content-Type` of a problem.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
@@ -48,6 +52,8 @@ pub(crate) enum ApiError {
     WrongCredentials,
     /// 403: signed in, but not allowed to.
     Forbidden(&'static str),
+    /// 403: the API token may not do this; with this scope it might, or no token may.
+    OutOfScope(Option<Scope>),
     /// 404: there is no such thing, or it is somebody else's.
     NotFound,
     /// 404: the body or the query names something that is not there.
@@ -68,6 +74,8 @@ pub(crate) enum ApiError {
     Invalid(Vec<InputError>),
     /// 422: the idempotency key was used with another body.
     KeyReused,
+    /// 429: too many attempts at a password, or at what is registered; this long to wait.
+    TooManyAttempts(Duration),
     /// Another status that the web framework chose, such as 400 for a body that broke off.
     Framework(StatusCode),
     /// 503: too much to do at the moment.
@@ -125,6 +133,11 @@ impl ApiError {
             Self::Unauthenticated | Self::WrongCredentials => {
                 response.insert_header((header::WWW_AUTHENTICATE, "Bearer"))
             }
+            Self::OutOfScope(scope) => response.insert_header((header::WWW_AUTHENTICATE, insufficient_scope(*scope))),
+            Self::TooManyAttempts(wait) => {
+                let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+                response.insert_header((header::RETRY_AFTER, seconds.max(1).to_string()))
+            }
             Self::MethodNotAllowed(allow) => response.insert_header((header::ALLOW, allow.clone())),
             Self::Overloaded | Self::Unavailable(_) | Self::StillRunning => {
                 response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECONDS))
@@ -147,13 +160,14 @@ impl ApiError {
         match self {
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::Unauthenticated | Self::WrongCredentials => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) => StatusCode::FORBIDDEN,
+            Self::Forbidden(_) | Self::OutOfScope(_) => StatusCode::FORBIDDEN,
             Self::NotFound | Self::Missing(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) | Self::EmailTaken | Self::StillRunning => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Invalid(_) | Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Framework(status) => *status,
             Self::Overloaded | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -173,6 +187,14 @@ impl ApiError {
                 "The address and the password do not belong together.",
             ),
             Self::Forbidden(detail) => ("forbidden", "Not allowed", detail),
+            Self::OutOfScope(Some(_)) => (
+                "out-of-scope",
+                "Not allowed with this token",
+                "The API token lacks a scope; the header WWW-Authenticate names it.",
+            ),
+            Self::OutOfScope(None) => {
+                ("out-of-scope", "Not allowed with a token", "This needs a session; no API token may do it.")
+            }
             Self::NotFound | Self::Missing(_) => {
                 ("not-found", "Not found", "There is no such thing here, or it is not yours.")
             }
@@ -194,12 +216,23 @@ impl ApiError {
                 "Idempotency key reused",
                 "This idempotency key was used with another body; choose a new one.",
             ),
+            Self::TooManyAttempts(_) => (
+                "too-many-attempts",
+                "Too many attempts",
+                "There were too many failed attempts; wait as long as the header Retry-After says.",
+            ),
             Self::Framework(_) => ("bad-request", "Bad request", "The request cannot be understood."),
             Self::Overloaded => ("overloaded", "Too busy", "There is too much to do at the moment; ask again."),
             Self::Unavailable(_) => ("unavailable", "Unavailable", "A part of the service is away; ask again."),
             Self::Internal(_) => ("internal", "Internal error", "Something went wrong here; it has been noted."),
         }
     }
+}
+
+/// The challenge of RFC 6750, 3.1.
+fn insufficient_scope(scope: Option<Scope>) -> String {
+    let scope = scope.map(|scope| format!(", scope=\"{}\"", scope.name())).unwrap_or_default();
+    format!("Bearer error=\"insufficient_scope\"{scope}")
 }
 
 impl fmt::Display for ApiError {
@@ -221,8 +254,17 @@ impl ResponseError for ApiError {
 
 impl From<sqlx::Error> for ApiError {
     fn from(error: sqlx::Error) -> Self {
+        if names_a_user_that_is_gone(&error) {
+            return Self::Unauthenticated;
+        }
         if is_transient(&error) { Self::Unavailable(error.into()) } else { Self::Internal(error.into()) }
     }
+}
+
+/// A request can outlive its caller, who is being erased; by its next one they are nobody.
+fn names_a_user_that_is_gone(error: &sqlx::Error) -> bool {
+    let refused = error.as_database_error().filter(|error| error.is_foreign_key_violation());
+    refused.and_then(|error| error.constraint()).is_some_and(|constraint| constraint.ends_with("user_id_fkey"))
 }
 
 impl From<bellwork_queue::Error> for ApiError {
@@ -242,6 +284,12 @@ impl From<Refusal> for ApiError {
             Refusal::Database(error) => error.into(),
             Refusal::Queue(error) => error.into(),
         }
+    }
+}
+
+impl From<Wait> for ApiError {
+    fn from(Wait(wait): Wait) -> Self {
+        Self::TooManyAttempts(wait)
     }
 }
 

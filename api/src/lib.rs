@@ -2,6 +2,7 @@
 
 mod app;
 mod auth;
+mod client;
 mod cursor;
 mod describe;
 mod error;
@@ -10,7 +11,10 @@ mod idempotency;
 mod input;
 mod observe;
 mod openapi;
+mod pages;
 mod passwords;
 mod reply;
 pub mod routes;
 pub mod server;
+mod sign_in;
+mod throttle;

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use bellwork_shared::api_tokens::scopes::Scope;
 use utoipa::ToSchema;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::path::{HttpMethod, OperationBuilder, PathItemBuilder, PathsBuilder};
@@ -92,8 +93,9 @@ fn described(operation: &Operation, schemas: &mut BTreeMap<String, RefOr<Schema>
         described = described.response(status.to_string(), Ref::from_response_name(status.to_string()));
     }
     if operation.access != Access::Anyone {
-        let requirement = |name: &str| SecurityRequirement::new(name, [] as [&str; 0]);
-        described = described.securities(Some([requirement(BEARER), requirement(COOKIE)]));
+        // The scopes are what an API token needs; a session's token needs none. Without one, no API token will do.
+        let bearer = SecurityRequirement::new(BEARER, operation.scope().map(Scope::name));
+        described = described.securities(Some([bearer, SecurityRequirement::new(COOKIE, [] as [&str; 0])]));
     }
     schemas.extend(description.schemas);
     described.build()

@@ -122,6 +122,11 @@ impl Hub {
         self.tell(Command::EndSessions(vec![(user, session)]));
     }
 
+    /// Ends the streams of several sessions of `user`.
+    pub(crate) fn end_sessions(&self, user: UserId, sessions: Vec<SessionId>) {
+        self.tell(Command::EndSessions(sessions.into_iter().map(|session| (user, session)).collect()));
+    }
+
     /// Ends all streams at random instants within `window`, and new ones too. Returns when all have ended, at the latest a
     /// little after it.
     pub(crate) async fn drain(&self, window: Duration) {

@@ -15,7 +15,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::frame::{self, EventId, HEARTBEAT, Hello};
 use super::{Hub, Reason, SeatHolder, Signal};
-use crate::auth::SignedIn;
+use crate::auth::InSession;
 
 /// So many missed notifications are read at once.
 const PAGE: i64 = 100;
@@ -34,7 +34,7 @@ const DRAIN_RETRY: Range<Duration> = Duration::from_secs(1)..Duration::from_secs
 #[derive(Debug)]
 pub(crate) struct Opening<'a> {
     /// Whose it is.
-    pub(crate) caller: &'a SignedIn,
+    pub(crate) caller: &'a InSession,
     /// The installation's epoch.
     pub(crate) epoch: &'a str,
     /// The id of the last event that the client has seen, if it names one; what cannot be read counts as unknown.

@@ -1,21 +1,20 @@
 //! Registering, signing in and signing out.
 
-use actix_web::http::header;
 use actix_web::{HttpRequest, web};
-use bellwork_shared::sessions::{self, Token};
+use bellwork_jobs::kinds::mail_link::{Link, MailLink};
+use bellwork_shared::users::change::replace_password;
 use bellwork_shared::users::{self, DisplayName, Email, NewPassword, NewUser, Registration, Role, User};
-use chrono::{DateTime, Utc};
-use serde::{Deserialize, Serialize};
+use bellwork_shared::{ledger, passwords, sessions};
+use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::links;
 use crate::app::App;
-use crate::auth::{SignedIn, cookie, expired_cookie};
+use crate::auth::{InSession, expired_cookie};
 use crate::error::{ApiError, InputError};
 use crate::input::Body;
 use crate::reply::{Created, Json, NoContent, WithCookie};
-
-/// So much of a client's account of itself is kept.
-const MAX_USER_AGENT: usize = 200;
+use crate::sign_in::{self, Opened, SignedInReply, Verdict, with_cookies};
 
 /// Who registers.
 #[derive(Deserialize, ToSchema)]
@@ -34,31 +33,30 @@ pub(super) struct Login {
     password: String,
 }
 
-/// A session just opened.
-#[derive(Serialize, ToSchema)]
-pub(super) struct Opened {
-    user: User,
-    token: String,
-    expires_at: DateTime<Utc>,
-}
-
-/// `POST /api/auth/register`
+/// `POST /api/auth/register`: the account, its first session, and the job that mails the link are one.
 pub(super) async fn register(
     app: web::Data<App>,
     request: HttpRequest,
     body: Body<Register>,
-) -> Result<WithCookie<Created<Opened>>, ApiError> {
+) -> Result<SignedInReply<Created<Opened>>, ApiError> {
     let (email, display_name, password) = checked(&body.value)?;
+    let attempt = sign_in::attempt(&app, &request, email.as_str()).await?;
+    app.throttle.ask_address(&attempt).await?;
     let password_hash = app.passwords.hash(password.as_str().to_owned()).await?;
     let new =
         NewUser { email: &email, display_name: &display_name, role: Role::Student, password_hash: &password_hash };
     let mut tx = app.database.begin().await?;
-    let Registration::New(user) = users::insert(&mut tx, &new).await? else { return Err(ApiError::EmailTaken) };
-    let token = Token::random();
-    let session = sessions::insert(&mut tx, user.id, token, user_agent(&request), app.config.session_lifetime).await?;
+    let Registration::New(user) = users::insert(&mut tx, &new).await? else {
+        tx.rollback().await?;
+        app.throttle.charge_address(&attempt).await;
+        return Err(ApiError::EmailTaken);
+    };
+    let mail = links::job(&MailLink { user_id: user.id, link: Link::VerifyEmail }, user.id, &request);
+    let (opened, cookies) = sign_in::open(&mut tx, &app, &request, user).await?;
+    ledger::insert(&mut tx, std::slice::from_ref(&mail)).await?;
     tx.commit().await?;
-    let body = Opened { user, token: token.reveal(), expires_at: session.expires_at };
-    Ok(WithCookie { reply: Created { location: None, body }, cookie: cookie(&app.config, token) })
+    app.push(std::slice::from_ref(&mail)).await;
+    Ok(with_cookies(Created { location: None, body: opened }, cookies))
 }
 
 /// `POST /api/auth/login`
@@ -66,29 +64,39 @@ pub(super) async fn login(
     app: web::Data<App>,
     request: HttpRequest,
     body: Body<Login>,
-) -> Result<WithCookie<Json<Opened>>, ApiError> {
-    let login = body.value;
-    let known = match Email::parse(&login.email) {
+) -> Result<SignedInReply<Json<Opened>>, ApiError> {
+    let Login { email, password } = body.value;
+    let attempt = sign_in::attempt(&app, &request, &email).await?;
+    let known = match Email::parse(&email) {
         Ok(email) => users::find_with_password(&mut *app.database.acquire().await?, &email).await?,
         Err(_) => None,
     };
     let (user, stored) = known.unzip();
     // The connection is back in its pool: hashing takes long, and the pool is for short work.
-    let verified = app.passwords.verify(login.password, stored).await?;
-    let Some(user) = user.filter(|_| verified) else { return Err(ApiError::WrongCredentials) };
-    let token = Token::random();
+    let verdict = sign_in::verify(&app, &attempt, password.clone(), stored.clone()).await?;
+    let (Some(user), Some(stored), Verdict::Right) = (user, stored, verdict) else {
+        return Err(ApiError::WrongCredentials);
+    };
+    renew_hash(&app, &user, password, &stored).await?;
     let mut conn = app.database.acquire().await?;
-    let session =
-        sessions::insert(&mut conn, user.id, token, user_agent(&request), app.config.session_lifetime).await?;
-    let body = Opened { user, token: token.reveal(), expires_at: session.expires_at };
-    Ok(WithCookie { reply: Json(body), cookie: cookie(&app.config, token) })
+    let (opened, cookies) = sign_in::open(&mut conn, &app, &request, user).await?;
+    Ok(with_cookies(Json(opened), cookies))
 }
 
 /// `POST /api/auth/logout`
-pub(super) async fn logout(app: web::Data<App>, caller: SignedIn) -> Result<WithCookie<NoContent>, ApiError> {
+pub(super) async fn logout(app: web::Data<App>, caller: InSession) -> Result<WithCookie<NoContent>, ApiError> {
     sessions::end(&mut *app.database.acquire().await?, caller.user.id, caller.session).await?;
     app.hub.end_session(caller.user.id, caller.session);
     Ok(WithCookie { reply: NoContent, cookie: expired_cookie(&app.config) })
+}
+
+/// Hashes a password anew that was hashed under older settings: only now is it known.
+async fn renew_hash(app: &App, user: &User, password: String, stored: &str) -> Result<(), ApiError> {
+    if passwords::is_outdated(stored) {
+        let new = app.passwords.hash(password).await?;
+        replace_password(&mut *app.database.acquire().await?, user.id, stored, &new).await?;
+    }
+    Ok(())
 }
 
 fn checked(register: &Register) -> Result<(Email, DisplayName, NewPassword), ApiError> {
@@ -102,10 +110,4 @@ fn checked(register: &Register) -> Result<(Email, DisplayName, NewPassword), Api
         [("/email", email.err()), ("/password", password.err()), ("/display_name", display_name.err())].into_iter();
     let errors = failures.filter_map(|(pointer, failure)| Some(InputError::at(pointer, failure?.to_string())));
     Err(ApiError::Invalid(errors.collect()))
-}
-
-fn user_agent(request: &HttpRequest) -> &str {
-    let agent = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
-    // Header values that are text are ASCII, so any byte is a boundary.
-    &agent[..agent.len().min(MAX_USER_AGENT)]
 }

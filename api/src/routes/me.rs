@@ -1,26 +1,42 @@
-//! The caller's own profile and sessions.
+//! The caller: the profile, the password, the end.
 
-use actix_web::web;
-use bellwork_shared::ids::SessionId;
-use bellwork_shared::sessions::{self, Ending, Session};
-use bellwork_shared::users::User;
-use serde::Serialize;
+use actix_web::{HttpRequest, web};
+use bellwork_shared::mailed_links::{self, Purpose};
+use bellwork_shared::personal_data::erasure::{Erased, erase as erase_user};
+use bellwork_shared::sessions;
+use bellwork_shared::tokens::Token;
+use bellwork_shared::users::change::{self, PasswordChange};
+use bellwork_shared::users::{DisplayName, NewPassword, User};
+use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::auth::SignedIn;
-use crate::cursor::{Cursors, Listed, Page};
+use crate::auth::{InSession, SignedIn, expired_cookie};
 use crate::error::ApiError;
-use crate::input::{Id, Query};
-use crate::reply::{Json, NoContent};
+use crate::input::Body;
+use crate::reply::{Json, NoContent, WithCookie};
+use crate::sign_in::{self, Opened, SignedInReply, Verdict, with_cookies};
 
-/// A session of the caller.
-#[derive(Serialize, ToSchema)]
-pub(super) struct OwnSession {
-    #[serde(flatten)]
-    session: Session,
-    /// Whether the request came by it.
-    current: bool,
+/// What the caller changes of the profile.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Changes {
+    display_name: String,
+}
+
+/// The password that is, and the one that is to be.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewSecret {
+    current_password: String,
+    new_password: String,
+}
+
+/// The proof that it is the caller who wants to be erased.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Farewell {
+    password: String,
 }
 
 /// `GET /api/me`
@@ -28,32 +44,79 @@ pub(super) async fn profile(caller: SignedIn) -> Json<User> {
     Json(caller.user.clone())
 }
 
-/// `GET /api/me/sessions`, the newest first
-pub(super) async fn sessions(
+/// `PATCH /api/me`
+pub(super) async fn rename(
     app: web::Data<App>,
-    caller: SignedIn,
-    page: Query<Page>,
-) -> Result<Json<Listed<OwnSession>>, ApiError> {
-    let limit = page.0.limit()?;
-    let cursors = Cursors::of(&app, "/api/me/sessions").await?;
-    let before: Option<SessionId> = cursors.position(&page.0)?;
-    let sessions = sessions::list(&mut *app.database.acquire().await?, caller.user.id, before, limit + 1).await?;
-    let own = |session: Session| OwnSession { current: session.id == caller.session, session };
-    let sessions = sessions.into_iter().map(own).collect();
-    Ok(Json(cursors.listed(sessions, limit, |own| own.session.id)))
+    caller: InSession,
+    body: Body<Changes>,
+) -> Result<Json<User>, ApiError> {
+    let name = DisplayName::parse(&body.value.display_name);
+    let name = name.map_err(|unusable| ApiError::invalid("/display_name", unusable.to_string()))?;
+    let renamed = change::rename(&mut *app.database.acquire().await?, caller.user.id, &name).await?;
+    renamed.map(Json).ok_or(ApiError::Unauthenticated)
 }
 
-/// `DELETE /api/me/sessions/{id}`
-pub(super) async fn end_session(
+/// `POST /api/me/password`: this session goes on under a new token, as after signing in; whoever else holds one of the
+/// caller's is out.
+pub(super) async fn change_password(
     app: web::Data<App>,
-    caller: SignedIn,
-    id: Id<SessionId>,
-) -> Result<NoContent, ApiError> {
-    match sessions::end(&mut *app.database.acquire().await?, caller.user.id, id.0).await? {
-        Ending::Unknown => Err(ApiError::NotFound),
-        Ending::Ended => {
-            app.hub.end_session(caller.user.id, id.0);
-            Ok(NoContent)
-        }
+    caller: InSession,
+    request: HttpRequest,
+    body: Body<NewSecret>,
+) -> Result<SignedInReply<Json<Opened>>, ApiError> {
+    let NewSecret { current_password, new_password } = body.value;
+    let new_password = NewPassword::parse(&new_password);
+    let new_password = new_password.map_err(|unusable| ApiError::invalid("/new_password", unusable.to_string()))?;
+    let old_hash = proved(&app, &caller, &request, current_password, "/current_password").await?;
+    let new_hash = app.passwords.hash(new_password.as_str().to_owned()).await?;
+    let (user, token) = (caller.user, Token::random());
+
+    let mut tx = app.database.begin().await?;
+    if change::replace_password(&mut tx, user.id, &old_hash, &new_hash).await? == PasswordChange::Outrun {
+        return Err(ApiError::Conflict("The password was changed at the same time."));
+    }
+    let ended = sessions::end_others(&mut tx, user.id, caller.session).await?;
+    let expires_at = sessions::renew(&mut tx, caller.session, token).await?.ok_or(ApiError::Unauthenticated)?;
+    mailed_links::void(&mut tx, user.id, Purpose::ResetPassword).await?;
+    tx.commit().await?;
+
+    app.hub.end_sessions(user.id, ended);
+    let cookies = sign_in::cookies(&app, &request, token, &user.email).await?;
+    Ok(with_cookies(Json(Opened { user, token: token.reveal(), expires_at }), cookies))
+}
+
+/// `DELETE /api/me`
+pub(super) async fn erase(
+    app: web::Data<App>,
+    caller: InSession,
+    request: HttpRequest,
+    body: Body<Farewell>,
+) -> Result<WithCookie<NoContent>, ApiError> {
+    proved(&app, &caller, &request, body.value.password, "/password").await?;
+    let mut tx = app.database.begin().await?;
+    let ended = sessions::end_all(&mut tx, caller.user.id).await?;
+    if erase_user(&mut tx, caller.user.id).await? == Erased::Unknown {
+        return Err(ApiError::Unauthenticated);
+    }
+    tx.commit().await?;
+    app.hub.end_sessions(caller.user.id, ended);
+    Ok(WithCookie { reply: NoContent, cookie: expired_cookie(&app.config) })
+}
+
+/// The hash of the caller's password, if they have proved to know it: a session left open on a school's computer shall not
+/// be enough.
+async fn proved(
+    app: &App,
+    caller: &InSession,
+    request: &HttpRequest,
+    password: String,
+    pointer: &'static str,
+) -> Result<String, ApiError> {
+    let attempt = sign_in::attempt(app, request, &caller.user.email).await?;
+    let stored = change::password_hash(&mut *app.database.acquire().await?, caller.user.id).await?;
+    let stored = stored.ok_or(ApiError::Unauthenticated)?;
+    match sign_in::verify(app, &attempt, password, Some(stored.clone())).await? {
+        Verdict::Right => Ok(stored),
+        Verdict::Wrong => Err(ApiError::invalid(pointer, "This is not your password.")),
     }
 }

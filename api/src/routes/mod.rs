@@ -3,20 +3,25 @@
 
 mod admin_jobs;
 mod admin_queues;
+mod api_tokens;
 mod attempts;
 mod auth;
 mod documents;
+mod exports;
 mod health;
 mod jobs;
 mod leaderboard;
+mod links;
 mod me;
 mod metrics;
 mod notifications;
 pub(crate) mod path;
 mod practice_tests;
+mod sessions;
 mod stream;
 
 use actix_web::web::{self, ServiceConfig};
+use bellwork_shared::api_tokens::scopes::Scope;
 
 use self::path::{Path, at};
 use crate::auth::Access::{Admins, Anyone, SignedIn};
@@ -48,7 +53,8 @@ fn streams() -> Vec<Path> {
     vec![
         at("/api/notifications/stream")
             .get(SignedIn, stream::open, "The caller's notifications and progress, live.")
-            .streaming(),
+            .streaming()
+            .session_only(),
     ]
 }
 
@@ -57,9 +63,47 @@ fn web() -> Vec<Path> {
         at("/api/auth/register").post(Anyone, auth::register, "Registers a student and opens a session.").also(&[409]),
         at("/api/auth/login").post(Anyone, auth::login, "Opens a session.").also(&[401]),
         at("/api/auth/logout").post(SignedIn, auth::logout, "Ends the session of the request."),
-        at("/api/me").get(SignedIn, me::profile, "The caller's profile."),
-        at("/api/me/sessions").get(SignedIn, me::sessions, "The caller's sessions, the newest first."),
-        at("/api/me/sessions/{id}").delete(SignedIn, me::end_session, "Ends one of the caller's sessions."),
+        at("/api/auth/verify-email").get(Anyone, links::verification_page, "The page that a mailed link opens.").post(
+            Anyone,
+            links::verify_email,
+            "Proves an address, by the token of a mailed link.",
+        ),
+        at("/api/auth/forgot-password").post(
+            Anyone,
+            links::forgot_password,
+            "Mails a link to choose a new password, if the address is registered.",
+        ),
+        at("/api/auth/reset-password").get(Anyone, links::reset_page, "The page that a mailed link opens.").post(
+            Anyone,
+            links::reset_password,
+            "Sets a new password, by the token of a mailed link; ends all sessions.",
+        ),
+        at("/api/me")
+            .get(SignedIn, me::profile, "The caller's profile.")
+            .patch(SignedIn, me::rename, "Changes what others see of the caller.")
+            .delete(SignedIn, me::erase, "Erases the caller: personal data goes, results stay and name nobody."),
+        at("/api/me/password")
+            .post(SignedIn, me::change_password, "Changes the password; ends all other sessions.")
+            .also(&[409]),
+        at("/api/me/verification")
+            .post(SignedIn, links::send_verification, "Mails the link that proves the address again.")
+            .also(&[409]),
+        at("/api/me/sessions")
+            .get(SignedIn, sessions::list, "The caller's sessions, the newest first.")
+            .session_only()
+            .delete(SignedIn, sessions::end_others, "Ends all sessions of the caller but this one."),
+        at("/api/me/sessions/{id}").delete(SignedIn, sessions::end, "Ends one of the caller's sessions."),
+        at("/api/me/tokens")
+            .get(SignedIn, api_tokens::list, "The caller's API tokens, the newest first.")
+            .session_only()
+            .post(SignedIn, api_tokens::issue, "Makes an API token, which is shown this once.")
+            .also(&[409]),
+        at("/api/me/tokens/{id}").delete(SignedIn, api_tokens::revoke, "Revokes one of the caller's API tokens."),
+        at("/api/me/export")
+            .get(SignedIn, exports::show, "All that is kept about the caller, as it was last exported.")
+            .also(&[404])
+            .session_only()
+            .post(SignedIn, exports::request, "Asks for an export of all that is kept about the caller."),
         at("/api/tests").get(Anyone, practice_tests::list, "The practice tests."),
         at("/api/tests/{id}").get(
             Anyone,
@@ -69,7 +113,8 @@ fn web() -> Vec<Path> {
         at("/api/attempts")
             .get(SignedIn, attempts::list, "The caller's attempts, the newest first.")
             .post(SignedIn, attempts::submit, "Hands in the answers to a test; a job grades them.")
-            .also(&[404]),
+            .also(&[404])
+            .scope(Scope::AttemptsWrite),
         at("/api/attempts/{id}").get(
             SignedIn,
             attempts::show,
@@ -78,13 +123,18 @@ fn web() -> Vec<Path> {
         at("/api/jobs/{id}")
             .get(SignedIn, jobs::show, "One of the caller's jobs.")
             .delete(SignedIn, jobs::cancel, "Cancels one of the caller's jobs that does not run yet.")
-            .also(&[409]),
+            .also(&[409])
+            .scope(Scope::JobsWrite),
         at("/api/leaderboard")
             .get(SignedIn, leaderboard::show, "The best of a test, and where the caller stands.")
             .also(&[404]),
         at("/api/notifications").get(SignedIn, notifications::list, "What the caller was told, the newest first."),
-        at("/api/notifications/read-all").post(SignedIn, notifications::read_all, "Marks all notifications as read."),
-        at("/api/notifications/{id}/read").post(SignedIn, notifications::read, "Marks a notification as read."),
+        at("/api/notifications/read-all")
+            .post(SignedIn, notifications::read_all, "Marks all notifications as read.")
+            .scope(Scope::NotificationsWrite),
+        at("/api/notifications/{id}/read")
+            .post(SignedIn, notifications::read, "Marks a notification as read.")
+            .scope(Scope::NotificationsWrite),
         at("/api/admin/queues").get(Admins, admin_queues::list, "All queues with their counts."),
         at("/api/admin/queues/{name}/pause").post(Admins, admin_queues::pause, "Stops handing out a queue's jobs."),
         at("/api/admin/queues/{name}/resume").post(Admins, admin_queues::resume, "Hands out a queue's jobs again."),

@@ -4,9 +4,10 @@ use actix_web::dev::HttpServiceFactory;
 use actix_web::http::header::HeaderValue;
 use actix_web::middleware::from_fn;
 use actix_web::{FromRequest, Handler, Responder, Route, guard, web};
+use bellwork_shared::api_tokens::scopes::Scope;
 
-use crate::auth::{self, Access};
-use crate::describe::{Answers, Description, Takes, describe};
+use crate::auth::{self, Access, Gate};
+use crate::describe::{Answers, Description, Parameters, Takes, describe};
 use crate::error::ApiError;
 use crate::observe::RoutePattern;
 
@@ -30,7 +31,29 @@ pub(crate) struct Operation {
     pub(crate) also: &'static [u16],
     /// What its types tell.
     pub(crate) describe: fn(&mut Description),
+    parameters: Parameters,
+    tokens: Tokens,
+    refusing: Refusing,
     route: Route,
+}
+
+/// What API tokens may do with a route.
+#[derive(Clone, Copy, Debug)]
+enum Tokens {
+    /// What follows from its access and its method.
+    ByRule,
+    /// Use it with this scope.
+    With(Scope),
+    /// Nothing: it is about the account itself.
+    Never,
+}
+
+/// How a route says that it cannot.
+#[derive(Clone, Copy, Debug)]
+enum Refusing {
+    ByProblem,
+    /// By a stream that ends at once.
+    ByStream,
 }
 
 /// A method that some route takes.
@@ -143,8 +166,19 @@ impl Path {
 
     /// Turns what the last method answers with 5xx into a stream that ends at once.
     pub(super) fn streaming(mut self) -> Self {
-        let last = self.last();
-        last.route = std::mem::replace(&mut last.route, Route::new()).wrap(from_fn(super::stream::shed));
+        self.last().refusing = Refusing::ByStream;
+        self
+    }
+
+    /// API tokens may use the last method with `scope`.
+    pub(super) fn scope(mut self, scope: Scope) -> Self {
+        self.last().tokens = Tokens::With(scope);
+        self
+    }
+
+    /// API tokens may not even look at what the last method shows.
+    pub(super) fn session_only(mut self) -> Self {
+        self.last().tokens = Tokens::Never;
         self
     }
 
@@ -163,7 +197,7 @@ impl Path {
         let methods: Vec<_> = self.operations.iter().flat_map(|operation| operation.method.names()).copied().collect();
         let allow = HeaderValue::from_str(&methods.join(", ")).expect("names of methods are valid header values");
         let resource = web::resource(self.pattern).app_data(RoutePattern(self.pattern));
-        let routes = self.operations.into_iter().map(|operation| operation.route);
+        let routes = self.operations.into_iter().map(Operation::into_route);
         routes.fold(resource, actix_web::Resource::route).default_service(web::to(move || {
             let refused: Result<String, _> = Err(ApiError::MethodNotAllowed(allow.clone()));
             std::future::ready(refused)
@@ -175,7 +209,6 @@ impl Path {
         F: Answering<Args>,
         Args: FromRequest + Takes + 'static,
     {
-        let gate = from_fn(move |request, next| auth::admit(access, Args::PARAMETERS, request, next));
         self.operations.push(Operation {
             method,
             access,
@@ -183,12 +216,38 @@ impl Path {
             handler: std::any::type_name::<F>(),
             also: &[],
             describe: describe::<Args, F::Reply>,
-            route: method.route().to(handler).wrap(gate),
+            parameters: Args::PARAMETERS,
+            tokens: Tokens::ByRule,
+            refusing: Refusing::ByProblem,
+            route: method.route().to(handler),
         });
         self
     }
 
     fn last(&mut self) -> &mut Operation {
         self.operations.last_mut().expect("a path names a method before it says more of it")
+    }
+}
+
+impl Operation {
+    /// What an API token needs here; none: no token may. What changes something for the caller is closed to tokens unless
+    /// the table names a scope.
+    pub(crate) fn scope(&self) -> Option<Scope> {
+        match (self.tokens, self.access, self.method) {
+            (Tokens::With(scope), ..) => Some(scope),
+            (Tokens::ByRule, Access::SignedIn, Method::Get) => Some(Scope::Read),
+            (Tokens::ByRule, Access::Admins, Method::Get) => Some(Scope::AdminRead),
+            (Tokens::ByRule, Access::Admins, _) => Some(Scope::AdminWrite),
+            (Tokens::ByRule, Access::SignedIn | Access::Anyone, _) | (Tokens::Never, ..) => None,
+        }
+    }
+
+    fn into_route(self) -> Route {
+        let gate = Gate { access: self.access, parameters: self.parameters, scope: self.scope() };
+        let route = self.route.wrap(from_fn(move |request, next| auth::admit(gate, request, next)));
+        match self.refusing {
+            Refusing::ByProblem => route,
+            Refusing::ByStream => route.wrap(from_fn(super::stream::shed)),
+        }
     }
 }

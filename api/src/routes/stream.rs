@@ -14,7 +14,7 @@ use utoipa::IntoParams;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use crate::app::App;
-use crate::auth::SignedIn;
+use crate::auth::InSession;
 use crate::describe::{Answers, Description};
 use crate::error::ApiError;
 use crate::hub::{self, Opening};
@@ -51,7 +51,7 @@ impl Answers for Events {
 /// `GET /api/notifications/stream`
 pub(super) async fn open(
     app: web::Data<App>,
-    caller: SignedIn,
+    caller: InSession,
     request: HttpRequest,
     query: Query<Resuming>,
 ) -> Result<Events, ApiError> {

@@ -1,5 +1,6 @@
 //! The export: every column that a person has a right to, of every table that holds something of them.
 
+use chrono::Utc;
 use serde_json::{Map, Value, json};
 use sqlx::{AssertSqlSafe, PgConnection};
 
@@ -17,6 +18,7 @@ const ABOUT: &str =
 pub async fn export(conn: &mut PgConnection, user: UserId) -> sqlx::Result<Option<Value>> {
     let mut document = Map::new();
     document.insert("about".to_owned(), json!(ABOUT));
+    document.insert("made_at".to_owned(), json!(Utc::now()));
     for holding in ALL {
         document.insert(holding.table.to_owned(), rows(conn, holding, user).await?);
     }

@@ -43,19 +43,21 @@ pub async fn replace_password(
 }
 
 /// Sets the user's password, whatever it was: for who has proved to be the user otherwise, by the mailbox. That proves
-/// the address too.
+/// the address too, which is returned.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn reset_password(conn: &mut PgConnection, user: UserId, new: &str) -> sqlx::Result<()> {
-    sqlx::query!(
-        "update users set password_hash = $2, email_verified_at = coalesce(email_verified_at, now()) where id = $1",
+pub async fn reset_password(conn: &mut PgConnection, user: UserId, new: &str) -> sqlx::Result<String> {
+    sqlx::query_scalar!(
+        r#"
+        update users set password_hash = $2, email_verified_at = coalesce(email_verified_at, now())
+        where id = $1 returning email
+        "#,
         user as UserId,
         new,
     )
-    .execute(conn)
-    .await?;
-    Ok(())
+    .fetch_one(conn)
+    .await
 }
 
 /// Changes what others see of the user, unless the user is gone.

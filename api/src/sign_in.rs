@@ -1,0 +1,127 @@
+//! Signing in: a password under the throttle, a session, and the cookies by which a browser comes back.
+
+use actix_web::HttpRequest;
+use actix_web::cookie::Cookie;
+use actix_web::http::header;
+use bellwork_shared::sessions;
+use bellwork_shared::tokens::Token;
+use bellwork_shared::users::User;
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use sqlx::PgConnection;
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::auth::{cookie, device, device_cookie};
+use crate::client::client_address;
+use crate::error::ApiError;
+use crate::reply::WithCookie;
+use crate::throttle::{Attempt, Device};
+
+/// So much of a client's account of itself is kept.
+const MAX_USER_AGENT: usize = 200;
+
+/// A session just opened, or put under a new token.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct Opened {
+    /// Whose it is.
+    pub(crate) user: User,
+    /// What opens it; shown this once.
+    pub(crate) token: String,
+    /// When it ends by itself.
+    pub(crate) expires_at: DateTime<Utc>,
+}
+
+/// A reply that tells of a session, with its cookie and the device's.
+pub(crate) type SignedInReply<R> = WithCookie<WithCookie<R>>;
+
+/// Who tries to sign in to `account`.
+///
+/// # Errors
+/// If the installation has not been read yet and the database fails.
+pub(crate) async fn attempt<'a>(
+    app: &'a App,
+    request: &HttpRequest,
+    account: &'a str,
+) -> Result<Attempt<'a>, ApiError> {
+    let key = app.installation().await?.cursor_key.as_str();
+    let device = device(request, &app.config, key, account);
+    Ok(Attempt { key, account, address: client_address(request), device })
+}
+
+/// Whether a password is the account's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is.
+    Right,
+    /// It is not, or there is no such account.
+    Wrong,
+}
+
+/// Compares a password with the hash of the account's, or with nobody's in the same time.
+///
+/// # Errors
+/// 429 if the attempt comes too early; 503 if too many passwords wait already.
+pub(crate) async fn verify(
+    app: &App,
+    attempt: &Attempt<'_>,
+    password: String,
+    stored: Option<String>,
+) -> Result<Verdict, ApiError> {
+    let charged = app.throttle.charge(attempt).await?;
+    if !app.passwords.verify(password, stored).await? {
+        return Ok(Verdict::Wrong);
+    }
+    app.throttle.forgive(charged).await;
+    Ok(Verdict::Right)
+}
+
+/// Opens a session.
+///
+/// # Errors
+/// If the database fails.
+pub(crate) async fn open(
+    conn: &mut PgConnection,
+    app: &App,
+    request: &HttpRequest,
+    user: User,
+) -> Result<(Opened, [Cookie<'static>; 2]), ApiError> {
+    let token = Token::random();
+    let session = sessions::insert(conn, user.id, token, user_agent(request), app.config.session_lifetime).await?;
+    let cookies = cookies(app, request, token, &user.email).await?;
+    Ok((Opened { user, token: token.reveal(), expires_at: session.expires_at }, cookies))
+}
+
+/// The cookies of a session of `account`: its own, and the one by which the device is known again.
+///
+/// # Errors
+/// If the installation has not been read yet and the database fails.
+pub(crate) async fn cookies(
+    app: &App,
+    request: &HttpRequest,
+    token: Token,
+    account: &str,
+) -> Result<[Cookie<'static>; 2], ApiError> {
+    Ok([cookie(&app.config, token), known_device(app, request, account).await?])
+}
+
+/// The cookie by which the device is known again that has proved to be the student's.
+///
+/// # Errors
+/// If the installation has not been read yet and the database fails.
+pub(crate) async fn known_device(app: &App, request: &HttpRequest, account: &str) -> Result<Cookie<'static>, ApiError> {
+    let key = &app.installation().await?.cursor_key;
+    let device = device(request, &app.config, key, account).unwrap_or_else(Device::random);
+    Ok(device_cookie(&app.config, device, key, account))
+}
+
+/// `reply` with both cookies.
+pub(crate) fn with_cookies<R>(reply: R, [session, device]: [Cookie<'static>; 2]) -> SignedInReply<R> {
+    WithCookie { reply: WithCookie { reply, cookie: session }, cookie: device }
+}
+
+fn user_agent(request: &HttpRequest) -> &str {
+    let agent = request.headers().get(header::USER_AGENT).and_then(|agent| agent.to_str().ok()).unwrap_or_default();
+    // Header values that are text are ASCII, so any byte is a boundary.
+    &agent[..agent.len().min(MAX_USER_AGENT)]
+}

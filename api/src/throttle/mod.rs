@@ -1,0 +1,228 @@
+//! Slows down who guesses passwords, and nobody else.
+//!
+//! Failures fill buckets that empty by themselves; a full one closes for a time that doubles with each further failure. An
+//! attempt counts for the account from this address, for the address, and for the account wherever it comes from. A
+//! client that has signed in before brings a [`Device`] and has a bucket of its own; one that has done so from the same
+//! address is not slowed by failures elsewhere. So an attacker closes doors only behind himself. Each attempt is charged
+//! before the password is looked at, so that many at once gain nothing, and is given back if it succeeds.
+
+mod device;
+mod local;
+
+use std::net::IpAddr;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+
+use bellwork_queue::Connection;
+use hmac::{Hmac, KeyInit, Mac};
+use redis::Script;
+use sha2::Sha256;
+use tokio::time::timeout;
+
+use crate::client::site;
+pub(crate) use device::Device;
+use local::Local;
+
+/// A Redis that takes longer is taken for away: then this process counts for itself.
+const REDIS_TIMEOUT: Duration = Duration::from_millis(100);
+/// So long an address stays known from which somebody has signed in.
+const KNOWN_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
+/// So many bytes of a key's digest are kept: more than collide.
+const DIGEST: usize = 16;
+
+static CHARGE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("charge.lua")));
+static FORGIVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("forgive.lua")));
+
+/// How a bucket fills and empties.
+#[derive(Clone, Copy, Debug)]
+struct Rule {
+    /// So many failures cost no time.
+    free: u32,
+    /// One failure is forgiven in this time.
+    forgiven_in: Duration,
+    /// The longest delay.
+    longest: Duration,
+}
+
+/// Somebody who mistypes waits for some seconds; somebody who guesses, for a quarter of an hour each time.
+const OWN: Rule = Rule { free: 5, forgiven_in: Duration::from_secs(300), longest: Duration::from_secs(900) };
+/// A school of some hundred students may stand behind one address: it gets many free attempts and short delays.
+const ADDRESS: Rule = Rule { free: 50, forgiven_in: Duration::from_secs(15), longest: Duration::from_secs(60) };
+/// Many addresses that guess for one account share this. Short delays: a student on a new device may be among them.
+const ACCOUNT: Rule = Rule { free: 30, forgiven_in: Duration::from_secs(60), longest: Duration::from_secs(60) };
+/// In the order of the buckets: device, account from this address, address, account.
+const RULES: [Rule; 4] = [OWN, OWN, ADDRESS, ACCOUNT];
+
+/// Whose failures count for an attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Counting {
+    /// Those of the client's device.
+    Device,
+    /// Those from the address, for whatever account.
+    Address,
+    /// Those for the account from the address, from the address, and for the account.
+    Login,
+}
+
+impl Counting {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Device => "device",
+            Self::Address => "address",
+            Self::Login => "login",
+        }
+    }
+}
+
+/// Who tries.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Attempt<'a> {
+    /// The installation's key, so that what is kept in Redis names nobody.
+    pub(crate) key: &'a str,
+    /// The address of the account, whether there is one or not.
+    pub(crate) account: &'a str,
+    /// Where the client is.
+    pub(crate) address: IpAddr,
+    /// The account's device that the client has.
+    pub(crate) device: Option<Device>,
+}
+
+/// The keys of an attempt's buckets, and of its known address.
+type Keys = [String; 5];
+
+/// An attempt that was let through and charged.
+#[derive(Debug)]
+pub(crate) struct Charged {
+    keys: Keys,
+    last: usize,
+}
+
+/// So long a client has to wait before the next attempt.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Wait(pub(crate) Duration);
+
+/// The buckets: in Redis, and while it is away in this process.
+pub(crate) struct Throttle {
+    redis: Connection,
+    prefix: Arc<str>,
+    local: Local,
+}
+
+impl Throttle {
+    /// Keeps its buckets in `redis` under `prefix`.
+    #[must_use]
+    pub(crate) fn new(redis: Connection, prefix: &str) -> Self {
+        Self { redis, prefix: prefix.into(), local: Local::default() }
+    }
+
+    /// Lets an attempt to sign in through, and charges it.
+    ///
+    /// # Errors
+    /// If it comes too early.
+    pub(crate) async fn charge(&self, attempt: &Attempt<'_>) -> Result<Charged, Wait> {
+        let counting = if attempt.device.is_some() { Counting::Device } else { Counting::Login };
+        let keys = self.keys(attempt);
+        let last = self.ask(&keys, counting, 1).await?;
+        Ok(Charged { keys, last })
+    }
+
+    /// Takes back what a successful attempt was charged.
+    pub(crate) async fn forgive(&self, charged: Charged) {
+        let Charged { keys, last } = charged;
+        let mut redis = self.redis.clone();
+        let mut call = FORGIVE.prepare_invoke();
+        keys.iter().for_each(|key| {
+            call.key(key);
+        });
+        call.arg(last).arg(milliseconds(KNOWN_FOR));
+        if !matches!(timeout(REDIS_TIMEOUT, call.invoke_async::<()>(&mut redis)).await, Ok(Ok(()))) {
+            self.local.forgive(&keys, last);
+        }
+    }
+
+    /// Whether an address may ask at all whether something is registered.
+    ///
+    /// # Errors
+    /// If it has been told too often lately that something is.
+    pub(crate) async fn ask_address(&self, attempt: &Attempt<'_>) -> Result<(), Wait> {
+        self.ask(&self.keys(attempt), Counting::Address, 0).await.map(drop)
+    }
+
+    /// Charges an address for having been told that something is registered.
+    pub(crate) async fn charge_address(&self, attempt: &Attempt<'_>) {
+        // Whether it may go on is asked the next time.
+        let _ = self.ask(&self.keys(attempt), Counting::Address, 1).await;
+    }
+
+    async fn ask(&self, keys: &Keys, counting: Counting, cost: u32) -> Result<usize, Wait> {
+        let mut redis = self.redis.clone();
+        let mut call = CHARGE.prepare_invoke();
+        keys.iter().for_each(|key| {
+            call.key(key);
+        });
+        call.arg(counting.name()).arg(cost);
+        for rule in RULES {
+            call.arg(rule.free).arg(milliseconds(rule.forgiven_in)).arg(milliseconds(rule.longest));
+        }
+        match timeout(REDIS_TIMEOUT, call.invoke_async::<(f64, usize)>(&mut redis)).await {
+            Ok(Ok((0.0, last))) => Ok(last),
+            Ok(Ok((wait, _))) => Err(Wait(Duration::from_secs_f64(wait / 1000.0))),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "attempts to sign in are counted in this process");
+                self.ask_here(keys, counting, cost)
+            }
+            Err(_) => self.ask_here(keys, counting, cost),
+        }
+    }
+
+    fn ask_here(&self, keys: &Keys, counting: Counting, cost: u32) -> Result<usize, Wait> {
+        metrics::counter!("bellwork_login_throttle_degraded_total").increment(1);
+        self.local.ask(keys, counting, cost)
+    }
+
+    /// All in one slot of a cluster: a script may touch no other.
+    fn keys(&self, attempt: &Attempt<'_>) -> Keys {
+        let address = site(attempt.address).to_string();
+        let account = attempt.account.to_ascii_lowercase();
+        let device = attempt.device.map(|device| device.name()).unwrap_or_default();
+        let name = |kind: &str, parts: [&str; 2]| {
+            let digest = digest(attempt.key, kind, parts);
+            format!("{{{}:throttle}}:{kind}:{digest}", self.prefix)
+        };
+        [
+            name("device", [&account, &device]),
+            name("pair", [&account, &address]),
+            name("address", [&address, ""]),
+            name("account", [&account, ""]),
+            name("known", [&account, &address]),
+        ]
+    }
+}
+
+impl std::fmt::Debug for Throttle {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Throttle").field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+fn digest(key: &str, kind: &str, parts: [&str; 2]) -> String {
+    use std::fmt::Write;
+
+    let mut mac = Hmac::<Sha256>::new_from_slice(key.as_bytes()).expect("HMAC takes keys of any length");
+    for part in ["throttle", kind, parts[0], parts[1]] {
+        mac.update(part.as_bytes());
+        mac.update(&[0]);
+    }
+    let digest = mac.finalize().into_bytes();
+    digest[..DIGEST].iter().fold(String::with_capacity(2 * DIGEST), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,164 @@
+use std::net::Ipv4Addr;
+use std::time::Instant;
+
+use bellwork_queue::Server;
+use uuid::Uuid;
+
+use super::*;
+
+fn throttle() -> Throttle {
+    let url = std::env::var("TEST_REDIS_URL").expect("TEST_REDIS_URL is set: scripts/test does it");
+    let server: Server = url.parse().unwrap();
+    Throttle::new(server.connection(), &format!("test-{}", Uuid::new_v4().simple()))
+}
+
+fn attempt(account: &str, host: u8, device: Option<Device>) -> Attempt<'_> {
+    Attempt { key: "key", account, address: Ipv4Addr::new(192, 0, 2, host).into(), device }
+}
+
+#[test]
+fn delays_double_and_failures_are_forgiven() {
+    let (local, throttle) = (Local::default(), throttle_without_redis());
+    let keys = throttle.keys(&attempt("ada@example.com", 1, None));
+    let mut now = Instant::now();
+    for _ in 0..OWN.free {
+        assert_eq!(local.ask_at(now, &keys, Counting::Login, 1), Ok(4));
+    }
+    for seconds in [1, 2, 4, 8, 16] {
+        assert_eq!(local.ask_at(now, &keys, Counting::Login, 1), Err(Wait(Duration::from_secs(seconds))));
+        now += Duration::from_secs(seconds);
+        assert_eq!(local.ask_at(now, &keys, Counting::Login, 0), Ok(4), "asking costs nothing");
+        assert_eq!(local.ask_at(now, &keys, Counting::Login, 1), Ok(4));
+    }
+    now += OWN.forgiven_in * 20;
+    for _ in 0..OWN.free {
+        assert_eq!(local.ask_at(now, &keys, Counting::Login, 1), Ok(4));
+    }
+}
+
+fn throttle_without_redis() -> Throttle {
+    let server: Server = "redis://127.0.0.1:1".parse().unwrap();
+    Throttle::new(server.connection(), "test")
+}
+
+#[test]
+fn the_longest_delay_is_not_passed() {
+    let (local, throttle) = (Local::default(), throttle_without_redis());
+    let keys = throttle.keys(&attempt("ada@example.com", 1, None));
+    let mut now = Instant::now();
+    for _ in 0..100 {
+        if let Err(Wait(wait)) = local.ask_at(now, &keys, Counting::Login, 1) {
+            assert!(wait <= OWN.longest, "{wait:?}");
+            now += wait;
+        }
+    }
+}
+
+/// Charges until it is to wait.
+async fn fill(throttle: &Throttle, attempt: &Attempt<'_>) -> u32 {
+    let mut let_through = 0;
+    while throttle.charge(attempt).await.is_ok() {
+        let_through += 1;
+    }
+    let_through
+}
+
+#[tokio::test]
+async fn redis_and_the_process_count_alike() {
+    for device in [None, Some(Device::random())] {
+        let attempt = attempt("ada@example.com", 1, device);
+        let (throttle, local) = (throttle(), Local::default());
+        let keys = throttle.keys(&attempt);
+        let counting = if device.is_some() { Counting::Device } else { Counting::Login };
+        for step in 0..40 {
+            let here = local.ask(&keys, counting, 1);
+            let there = throttle.ask(&keys, counting, 1).await;
+            match (here, there) {
+                (Ok(here), Ok(there)) => assert_eq!(here, there, "step {step}"),
+                (Err(Wait(here)), Err(Wait(there))) => assert_eq!(here.as_secs(), there.as_secs(), "step {step}"),
+                different => panic!("step {step}: {different:?}"),
+            }
+            if step % 4 == 3 {
+                let last = if device.is_some() { 1 } else { 4 };
+                local.forgive(&keys, last);
+                throttle.forgive(Charged { keys: keys.clone(), last }).await;
+                // From now on the address is known in Redis, which the process alone does not know.
+                let mut redis = throttle.redis.clone();
+                redis::cmd("DEL").arg(&keys[4]).query_async::<()>(&mut redis).await.unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn many_attempts_at_once_gain_nothing() {
+    let (throttle, attempt) = (throttle(), attempt("ada@example.com", 1, None));
+    let charged = futures_util::future::join_all((0..50).map(|_| throttle.charge(&attempt))).await;
+    assert_eq!(charged.iter().filter(|charged| charged.is_ok()).count(), OWN.free as usize);
+}
+
+#[tokio::test]
+async fn an_attacker_closes_doors_only_behind_himself() {
+    let throttle = throttle();
+    let (account, device) = ("ada@example.com", Device::random());
+    assert_eq!(fill(&throttle, &attempt(account, 1, None)).await, OWN.free);
+    assert!(throttle.charge(&attempt(account, 1, Some(device))).await.is_ok(), "the student's device at his address");
+    assert!(throttle.charge(&attempt(account, 2, None)).await.is_ok(), "the student at another address");
+    assert!(throttle.charge(&attempt("bob@example.com", 1, None)).await.is_ok(), "another student at his address");
+}
+
+#[tokio::test]
+async fn a_known_address_is_not_slowed_by_failures_elsewhere() {
+    let throttle = throttle();
+    let home = attempt("ada@example.com", 200, None);
+    let charged = throttle.charge(&home).await.unwrap();
+    throttle.forgive(charged).await;
+    let mut failures = 0;
+    for host in 1..=20 {
+        failures += fill(&throttle, &attempt("ada@example.com", host, None)).await;
+    }
+    assert_eq!(failures, ACCOUNT.free, "many addresses share the account's bucket");
+    assert!(throttle.charge(&attempt("ada@example.com", 100, None)).await.is_err(), "a new address waits");
+    assert!(throttle.charge(&home).await.is_ok());
+}
+
+#[tokio::test]
+async fn signing_in_to_an_account_of_ones_own_forgives_no_guesses() {
+    let throttle = throttle();
+    let own = attempt("mallory@example.com", 1, Some(Device::random()));
+    let mut guesses = 0;
+    for account in 0..200 {
+        let account = format!("{account}@example.com");
+        guesses += u32::from(throttle.charge(&attempt(&account, 1, None)).await.is_ok());
+        let charged = throttle.charge(&own).await.unwrap();
+        throttle.forgive(charged).await;
+    }
+    assert_eq!(guesses, ADDRESS.free);
+}
+
+#[tokio::test]
+async fn without_redis_this_process_counts() {
+    let throttle = throttle_without_redis();
+    assert_eq!(fill(&throttle, &attempt("ada@example.com", 1, None)).await, OWN.free);
+    let other = attempt("bob@example.com", 2, None);
+    for _ in 0..3 * OWN.free {
+        let charged = throttle.charge(&other).await.expect("a success takes its charge back");
+        throttle.forgive(charged).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_kept_in_redis_names_nobody_and_ends() {
+    let throttle = throttle();
+    let attempt = attempt("ada@example.com", 1, None);
+    let charged = throttle.charge(&attempt).await.unwrap();
+    let keys = charged.keys.clone();
+    throttle.forgive(charged).await;
+    throttle.charge(&attempt).await.unwrap();
+    let mut redis = throttle.redis.clone();
+    for key in &keys[1..] {
+        assert!(!key.contains("ada") && !key.contains("192"), "{key}");
+        let left: i64 = redis::cmd("PTTL").arg(key).query_async(&mut redis).await.unwrap();
+        assert!(left != -1, "{key} must end by itself");
+    }
+}
