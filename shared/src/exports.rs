@@ -10,11 +10,14 @@ pub const KEPT_DAYS: i32 = 7;
 /// So many exports are discarded by one statement.
 const BATCH: i64 = 100;
 
-/// Notes that `job` makes the next export of `user`, and returns it; or the job that makes one already.
+/// Notes that `job` makes the next export of `user`, and returns it; or the job that makes one already. Holds the user's
+/// row until the transaction ends.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn request(conn: &mut PgConnection, user: UserId, job: JobId) -> sqlx::Result<JobId> {
+    // A statement of its own: the next one's snapshot must be younger than the lock, or it would not see another's job.
+    sqlx::query!("select from users where id = $1 for no key update", user as UserId).execute(&mut *conn).await?;
     let ours = sqlx::query!(
         r#"
         insert into exports as export (user_id, job_id) values ($1, $2)

@@ -97,6 +97,17 @@ impl Rehearsal {
         self.row(job.id).await
     }
 
+    /// Takes over all jobs of the ledger that have not ended, whoever accepted them: they wait in the queues.
+    ///
+    /// # Panics
+    /// If a store fails.
+    pub async fn adopt(&self) {
+        let mut conn = self.database.acquire().await.expect("the database answers");
+        let open = ledger::unfinished(&mut conn, None, i64::MAX).await.expect("the ledger can be read");
+        let jobs = open.iter().map(Addressed::from).collect();
+        self.executor.submitter.insist(jobs).await.expect("Redis takes the jobs");
+    }
+
     /// Runs all jobs that wait, those that they submit, and retries without their delays, until none is left.
     ///
     /// # Panics

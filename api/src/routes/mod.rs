@@ -58,7 +58,7 @@ fn streams() -> Vec<Path> {
     ]
 }
 
-fn web() -> Vec<Path> {
+fn accounts() -> Vec<Path> {
     vec![
         at("/api/auth/register").post(Anyone, auth::register, "Registers a student and opens a session.").also(&[409]),
         at("/api/auth/login").post(Anyone, auth::login, "Opens a session.").also(&[401]),
@@ -104,6 +104,11 @@ fn web() -> Vec<Path> {
             .also(&[404])
             .session_only()
             .post(SignedIn, exports::request, "Asks for an export of all that is kept about the caller."),
+    ]
+}
+
+fn web() -> Vec<Path> {
+    vec![
         at("/api/tests").get(Anyone, practice_tests::list, "The practice tests."),
         at("/api/tests/{id}").get(
             Anyone,
@@ -153,13 +158,14 @@ fn web() -> Vec<Path> {
 
 /// Every path of this release, whatever a process serves of it.
 pub(crate) fn all() -> Vec<Path> {
-    [web(), streams(), always()].into_iter().flatten().collect()
+    [accounts(), web(), streams(), always()].into_iter().flatten().collect()
 }
 
 /// Registers what `role` serves. Any other path is a 404.
 pub(crate) fn register(services: &mut ServiceConfig, role: Role) {
     let mut paths = always();
     if role != Role::Stream {
+        paths.extend(accounts());
         paths.extend(web());
     }
     if role != Role::Web {

@@ -44,8 +44,10 @@ for _, bucket in ipairs(buckets) do
     local free, forgiven_in, longest = rule(bucket)
     local level = levels[bucket] + cost
     local delay = 0
-    if level >= free then
-        delay = math.min(longest, FIRST_DELAY * 2 ^ math.floor(level - free))
+    -- Forgiving goes on all the time: a failure counts until it is forgiven whole.
+    local over = math.ceil(level) - free
+    if over >= 0 then
+        delay = math.min(longest, FIRST_DELAY * 2 ^ over)
     end
     local kept = string.format('%.6f %.0f %.0f', level, now, now + delay)
     redis.call('SET', KEYS[bucket], kept, 'PX', string.format('%.0f', level * forgiven_in + longest))

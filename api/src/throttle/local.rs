@@ -72,13 +72,14 @@ impl Local {
 fn fill(old: Option<Bucket>, cost: u32, rule: Rule, now: Instant) -> Bucket {
     let left = |old: Bucket| old.level - now.duration_since(old.at).div_duration_f64(rule.forgiven_in);
     let level = old.map_or(0.0, left).max(0.0) + f64::from(cost);
-    let over = level - f64::from(rule.free);
+    // Forgiving goes on all the time: a failure counts until it is forgiven whole.
+    let over = level.ceil() - f64::from(rule.free);
     let delay = if over < 0.0 { Duration::ZERO } else { delay(over, rule.longest) };
     Bucket { level, at: now, opens: now + delay }
 }
 
 fn delay(over: f64, longest: Duration) -> Duration {
-    let doubled = FIRST_DELAY.as_secs_f64() * over.floor().exp2();
+    let doubled = FIRST_DELAY.as_secs_f64() * over.exp2();
     Duration::try_from_secs_f64(doubled).map_or(longest, |delay| delay.min(longest))
 }
 

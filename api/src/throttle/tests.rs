@@ -75,7 +75,9 @@ async fn redis_and_the_process_count_alike() {
             let there = throttle.ask(&keys, counting, 1).await;
             match (here, there) {
                 (Ok(here), Ok(there)) => assert_eq!(here, there, "step {step}"),
-                (Err(Wait(here)), Err(Wait(there))) => assert_eq!(here.as_secs(), there.as_secs(), "step {step}"),
+                (Err(Wait(here)), Err(Wait(there))) => {
+                    assert!(here.abs_diff(there) < Duration::from_millis(500), "step {step}: {here:?} and {there:?}");
+                }
                 different => panic!("step {step}: {different:?}"),
             }
             if step % 4 == 3 {
@@ -150,14 +152,14 @@ async fn without_redis_this_process_counts() {
 #[tokio::test]
 async fn what_is_kept_in_redis_names_nobody_and_ends() {
     let throttle = throttle();
-    let attempt = attempt("ada@example.com", 1, None);
+    let attempt = attempt("quentin@example.com", 1, None);
     let charged = throttle.charge(&attempt).await.unwrap();
     let keys = charged.keys.clone();
     throttle.forgive(charged).await;
     throttle.charge(&attempt).await.unwrap();
     let mut redis = throttle.redis.clone();
     for key in &keys[1..] {
-        assert!(!key.contains("ada") && !key.contains("192"), "{key}");
+        assert!(!key.contains("quentin") && !key.contains("192.0.2"), "{key}");
         let left: i64 = redis::cmd("PTTL").arg(key).query_async(&mut redis).await.unwrap();
         assert!(left != -1, "{key} must end by itself");
     }

@@ -156,6 +156,20 @@ impl Caller {
     pub(crate) async fn delete(&self, path: &str) -> Answer {
         Answer::of(self.request(Method::DELETE, path)).await
     }
+
+    pub(crate) async fn send(&self, method: Method, path: &str, body: &Value) -> Answer {
+        Answer::of(self.request(method, path).json(body)).await
+    }
+
+    /// The same client with another token.
+    pub(crate) fn with(&self, token: &Value) -> Self {
+        Self { token: Some(token.as_str().unwrap().to_owned()), ..self.clone() }
+    }
+
+    /// Their address.
+    pub(crate) async fn email(&self) -> String {
+        self.get("/api/me").await.body["email"].as_str().unwrap().to_owned()
+    }
 }
 
 impl Answer {

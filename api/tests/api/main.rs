@@ -2,13 +2,19 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod account_data;
+mod account_links;
+mod account_sessions;
 mod accounts;
+mod api_tokens;
 mod application;
 mod attempts;
 mod attempts_refused;
 mod documents;
 mod events;
 mod exam;
+mod foreign_sites;
+mod guessing;
 mod holder;
 mod http;
 mod idempotency;

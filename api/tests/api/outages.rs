@@ -23,7 +23,7 @@ async fn an_attempt_is_accepted_while_redis_is_away(database: PgPool) {
     let answer = student.post("/api/attempts", &exam.submission()).await;
     assert_eq!(answer.status, 202, "{answer:?}");
     assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
-    assert_eq!(app.count("job_outbox").await, 1, "the relay finds it there");
+    assert_eq!(app.count("job_outbox").await, 2, "the relay finds it there, and the mail of the registration");
     let job = student.get(&format!("/api/jobs/{}", answer.body["job_id"].as_str().unwrap())).await.body;
     assert_eq!(job["state"], "ready");
     app.anybody().get("/api/health/ready").await.problem(503);

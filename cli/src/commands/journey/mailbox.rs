@@ -5,6 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
+use bellwork_shared::ids::JobId;
 use serde::Serialize;
 
 /// A mail on the disk.
@@ -14,15 +15,21 @@ pub(super) struct Mail {
     pub(super) subject: String,
 }
 
-/// The mail to `address` in `dir`, if there is one. A directory that is not there holds none.
-pub(super) fn find(dir: &Path, address: &str) -> anyhow::Result<Option<Mail>> {
+/// The mail to `address` in `dir` that a job accepted after `job` sent, if there is one. A directory that is not there
+/// holds none.
+pub(super) fn find(dir: &Path, address: &str, job: JobId) -> anyhow::Result<Option<Mail>> {
     let entries = match fs::read_dir(dir) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         entries => entries.with_context(|| format!("{} cannot be read", dir.display()))?,
     };
     let files = entries.filter_map(|entry| Some(entry.ok()?.path()));
-    let mut mails = files.filter(|file| file.extension().is_some_and(|extension| extension == "eml"));
+    let mut mails = files.filter(|file| sent_by(file).is_some_and(|sender| sender > job));
     Ok(mails.find_map(|file| read(file, address)))
+}
+
+/// The job whose mail a file is.
+fn sent_by(file: &Path) -> Option<JobId> {
+    file.file_name()?.to_str()?.strip_suffix(".eml")?.parse().ok()
 }
 
 /// A file that vanishes or is half written is none yet: it is looked for again.
@@ -58,6 +65,6 @@ mod tests {
 
     #[test]
     fn a_directory_that_is_not_there_holds_no_mail() {
-        assert!(find(Path::new("/nowhere/at/all"), "ada@b").unwrap().is_none());
+        assert!(find(Path::new("/nowhere/at/all"), "ada@b", JobId::new()).unwrap().is_none());
     }
 }

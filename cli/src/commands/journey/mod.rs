@@ -65,7 +65,7 @@ impl Journey {
         let arrival = self.submit_and_wait(&api, &submission, stream, &mut report).await?;
         let attempt = read_result(&api, &test, &arrival, &mut report).await?;
         let standing = read_ranking(&api, &test, &student, &mut report).await?;
-        let mail = self.find_mail(&student, &mut report).await?;
+        let mail = self.find_mail(&student, &arrival, &mut report).await?;
         submit_again(&api, &submission, &arrival, &mut report).await?;
         report.end(
             &arrival,
@@ -95,14 +95,20 @@ impl Journey {
         waiting::wait(api, wait, stream, report).await
     }
 
-    async fn find_mail(&self, student: &Profile, report: &mut Report<'_>) -> anyhow::Result<Option<mailbox::Mail>> {
+    /// The mail about the result: another one came with the registration.
+    async fn find_mail(
+        &self,
+        student: &Profile,
+        arrival: &Arrival,
+        report: &mut Report<'_>,
+    ) -> anyhow::Result<Option<mailbox::Mail>> {
         let Some(dir) = &self.mail_dir else { return Ok(None) };
         let began = Instant::now();
-        let mut mail = mailbox::find(dir, &student.email)?;
+        let mut mail = mailbox::find(dir, &student.email, arrival.job)?;
         while mail.is_none() && began.elapsed() < MAIL_PATIENCE {
             report.waiting("for the mail", began.elapsed())?;
             tokio::time::sleep(PAUSE).await;
-            mail = mailbox::find(dir, &student.email)?;
+            mail = mailbox::find(dir, &student.email, arrival.job)?;
         }
         report.mail(mail.as_ref(), dir)?;
         Ok(mail)

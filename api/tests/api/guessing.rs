@@ -1,0 +1,106 @@
+//! Guessing passwords, and what it does to those who do not.
+
+use std::net::IpAddr;
+
+use reqwest::{Client, Method};
+use serde_json::json;
+use sqlx::PgPool;
+
+use crate::application::{Answer, Application, Caller};
+
+impl Caller {
+    /// From another address of this machine.
+    fn from(&self, address: &str) -> Self {
+        let http = Client::builder().local_address(address.parse::<IpAddr>().unwrap()).build().unwrap();
+        Self { http, ..self.clone() }
+    }
+
+    async fn guess(&self, email: &str, password: &str) -> Answer {
+        self.post("/api/auth/login", &json!({ "email": email, "password": password })).await
+    }
+}
+
+/// A registered address, and the cookie of its device.
+async fn registered(app: &Application, email: &str) -> String {
+    let body = json!({ "email": email, "password": "correct horse", "display_name": "Ada" });
+    let answer = app.anybody().post("/api/auth/register", &body).await;
+    let cookies = answer.headers.get_all("set-cookie").iter().map(|cookie| cookie.to_str().unwrap());
+    let device = cookies.into_iter().find(|cookie| cookie.starts_with("bellwork_device=")).unwrap();
+    assert!(device.contains("HttpOnly") && !device.contains("ada"), "{device}");
+    device.split(';').next().unwrap().to_owned()
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn fifty_failures_of_an_attacker_do_not_lock_the_student_out(database: PgPool) {
+    let app = Application::start(database).await;
+    let device = registered(&app, "ada@example.com").await;
+    let attacker = app.anybody().from("127.0.0.66");
+    let mut slowed = 0;
+    for guess in 0..50 {
+        let answer = attacker.guess("ada@example.com", &format!("guess {guess}")).await;
+        if answer.status == 429 {
+            answer.problem(429);
+            assert!(answer.header("retry-after").parse::<u64>().unwrap() >= 1);
+            slowed += 1;
+        } else {
+            answer.problem(401);
+        }
+    }
+    assert!(slowed >= 40, "only {slowed} of 50 were slowed");
+    attacker.guess("ada@example.com", "correct horse").await.problem(429);
+
+    assert_eq!(app.anybody().guess("ada@example.com", "correct horse").await.status, 200, "from another address");
+    let at_his_side = app.anybody().from("127.0.0.66").request(Method::POST, "/api/auth/login");
+    let body = json!({ "email": "ada@example.com", "password": "correct horse" });
+    let answer = Answer::of(at_his_side.header("cookie", device).json(&body)).await;
+    assert_eq!(answer.status, 200, "a known device, even from his address: {answer:?}");
+    app.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn an_address_that_nobody_has_is_slowed_alike(database: PgPool) {
+    let app = Application::start(database).await;
+    registered(&app, "ada@example.com").await;
+    let mut answers = Vec::new();
+    for (email, address) in [("ada@example.com", "127.0.0.71"), ("nobody@example.com", "127.0.0.72")] {
+        let caller = app.anybody().from(address);
+        let mut seen = Vec::new();
+        for _ in 0..8 {
+            let answer = caller.guess(email, "wrong horse").await;
+            seen.push((answer.status.as_u16(), answer.body["type"].clone()));
+        }
+        answers.push(seen);
+    }
+    assert_eq!(answers[0], answers[1]);
+    assert_eq!(answers[0].last().unwrap().0, 429);
+    app.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn asking_which_addresses_are_registered_is_slowed(database: PgPool) {
+    let app = Application::start(database).await;
+    registered(&app, "ada@example.com").await;
+    let prober = app.anybody().from("127.0.0.73");
+    let body = json!({ "email": "ada@example.com", "password": "correct horse", "display_name": "Eve" });
+    let mut statuses = Vec::new();
+    for _ in 0..60 {
+        statuses.push(prober.post("/api/auth/register", &body).await.status.as_u16());
+    }
+    assert_eq!(statuses[0], 409);
+    assert!(statuses.contains(&429), "{statuses:?}");
+    assert!(statuses.iter().all(|status| [409, 429].contains(status)));
+    app.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn while_redis_is_away_each_process_counts_for_itself(database: PgPool) {
+    let app = Application::start_with(database, &[("CACHE_REDIS_URL", "redis://127.0.0.1:1")]);
+    registered(&app, "ada@example.com").await;
+    let attacker = app.anybody().from("127.0.0.74");
+    for _ in 0..5 {
+        attacker.guess("ada@example.com", "wrong horse").await.problem(401);
+    }
+    attacker.guess("ada@example.com", "correct horse").await.problem(429);
+    assert_eq!(app.anybody().guess("ada@example.com", "correct horse").await.status, 200);
+    app.stop().await;
+}
