@@ -10,7 +10,6 @@ pub mod config;
 pub mod content;
 pub mod database;
 pub mod events;
-pub mod exports;
 pub mod failures;
 pub mod idempotency;
 pub mod ids;

@@ -1,6 +1,7 @@
 //! What is kept of a person, how they get it, and how it is erased: THE TABLE. A table of the database that names a user
 //! and stands neither here nor among the exceptions fails a test, and so does a column that nobody has thought of.
 
+pub mod documents;
 pub mod erasure;
 pub mod export;
 #[cfg(test)]

@@ -7,7 +7,7 @@ mod api_tokens;
 mod attempts;
 mod auth;
 mod documents;
-mod exports;
+
 mod health;
 mod jobs;
 mod leaderboard;
@@ -16,6 +16,7 @@ mod me;
 mod metrics;
 mod notifications;
 pub(crate) mod path;
+mod personal_data;
 mod practice_tests;
 mod sessions;
 mod stream;
@@ -100,10 +101,10 @@ fn accounts() -> Vec<Path> {
             .also(&[409]),
         at("/api/me/tokens/{id}").delete(SignedIn, api_tokens::revoke, "Revokes one of the caller's API tokens."),
         at("/api/me/export")
-            .get(SignedIn, exports::show, "All that is kept about the caller, as it was last exported.")
+            .get(SignedIn, personal_data::show, "All that is kept about the caller, as it was last exported.")
             .also(&[404])
             .session_only()
-            .post(SignedIn, exports::request, "Asks for an export of all that is kept about the caller."),
+            .post(SignedIn, personal_data::request, "Asks for an export of all that is kept about the caller."),
     ]
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use bellwork_shared::exports;
+use bellwork_shared::personal_data::documents;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -27,7 +27,7 @@ impl Job for DiscardExports {
     /// In batches that commit by themselves: what a first run has discarded, a second one does not find.
     async fn run(&self, context: Context<'_>) -> Result<u64, Failure> {
         let mut conn = context.platform.database.acquire().await?;
-        Ok(exports::discard_old(&mut conn).await?)
+        Ok(documents::discard_old(&mut conn).await?)
     }
 
     async fn record(&self, discarded: u64, recording: &mut Recording<'_>) -> anyhow::Result<()> {
@@ -50,8 +50,8 @@ mod tests {
         let mut conn = database.acquire().await.unwrap();
         for (name, days) in [("Zoe", 6), ("Max", 8)] {
             let (user, job) = (register(&mut conn, name).await, JobId::new());
-            exports::request(&mut conn, user, job).await.unwrap();
-            exports::store(&mut conn, user, job, "{}").await.unwrap();
+            documents::request(&mut conn, user, job).await.unwrap();
+            documents::store(&mut conn, user, job, "{}").await.unwrap();
             let age = "update exports set made_at = now() - make_interval(days => $2) where user_id = $1";
             sqlx::query(age).bind(user.0).bind(days).execute(&mut *conn).await.unwrap();
         }

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use bellwork_shared::exports;
 use bellwork_shared::ids::UserId;
+use bellwork_shared::personal_data::documents;
 use bellwork_shared::personal_data::export::export;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -41,7 +41,7 @@ impl Job for ExportPersonalData {
     async fn record(&self, document: Option<Value>, recording: &mut Recording<'_>) -> anyhow::Result<()> {
         let (job, Some(document)) = (recording.job, document) else { return Ok(()) };
         let transaction = recording.transaction().await?;
-        Ok(exports::store(transaction, self.user_id, job, &document.to_string()).await?)
+        Ok(documents::store(transaction, self.user_id, job, &document.to_string()).await?)
     }
 }
 
@@ -83,11 +83,11 @@ mod tests {
         let stage = Stage::new(&database, Marker::Rubric);
         stage.perform(&ExportPersonalData { user_id: UserId::new() }).await.unwrap();
         let job = bellwork_shared::ids::JobId::new();
-        exports::request(&mut conn, user, job).await.unwrap();
+        documents::request(&mut conn, user, job).await.unwrap();
         stage.perform(&ExportPersonalData { user_id: user }).await.unwrap();
-        assert!(exports::newest(&mut conn, user).await.unwrap().is_none());
+        assert!(documents::newest(&mut conn, user).await.unwrap().is_none());
         stage.perform_as(job, Some(user), &ExportPersonalData { user_id: user }).await.unwrap();
-        assert!(exports::newest(&mut conn, user).await.unwrap().unwrap().document.contains("zoe@home.test"));
+        assert!(documents::newest(&mut conn, user).await.unwrap().unwrap().document.contains("zoe@home.test"));
     }
 
     #[test]

@@ -4,7 +4,8 @@ use actix_web::body::BoxBody;
 use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, Responder, web};
 use bellwork_jobs::kinds::export_personal_data::ExportPersonalData;
-use bellwork_shared::{exports, ledger};
+use bellwork_shared::ledger;
+use bellwork_shared::personal_data::documents;
 use utoipa::openapi::schema::{Object, Type};
 
 use super::links::{self, JobAccepted};
@@ -29,7 +30,7 @@ pub(super) async fn request(
     let user_id = caller.user.id;
     let job = links::job(&ExportPersonalData { user_id }, user_id, &request);
     let mut tx = app.database.begin().await?;
-    let job_id = exports::request(&mut tx, user_id, job.id).await?;
+    let job_id = documents::request(&mut tx, user_id, job.id).await?;
     if job_id == job.id {
         ledger::insert(&mut tx, std::slice::from_ref(&job)).await?;
         tx.commit().await?;
@@ -40,7 +41,7 @@ pub(super) async fn request(
 
 /// `GET /api/me/export`
 pub(super) async fn show(app: web::Data<App>, caller: InSession) -> Result<Document, ApiError> {
-    let newest = exports::newest(&mut *app.database.acquire().await?, caller.user.id).await?;
+    let newest = documents::newest(&mut *app.database.acquire().await?, caller.user.id).await?;
     newest.map(|export| Document(export.document)).ok_or(ApiError::NotFound)
 }
 

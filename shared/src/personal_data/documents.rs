@@ -1,4 +1,4 @@
-//! Exports of a user's data: asked for, made by a job, kept for some days.
+//! Documents with all of a user's data: asked for, made by a job, kept for some days.
 
 use chrono::{DateTime, Utc};
 use sqlx::PgConnection;
