@@ -1,4 +1,5 @@
-//! Leaderboards, written: each student's best score per test and period, and how many students hold each score.
+//! Leaderboards, written: each student's best score per test and period, and how many students hold each score and each
+//! band of whole points.
 //!
 //! The score of an attempt counts for the periods in which it was submitted, in UTC; weeks begin on Monday.
 
@@ -38,8 +39,8 @@ async fn lock(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<bool> {
 }
 
 /// Moves the student's entries and, in one order for all transactions so that they cannot deadlock, the histogram's
-/// cells. An upsert carries the step in its proposed row, 1 for up and 0 for down, since a check forbids -1 there; the
-/// cell of an old best is always present.
+/// cells and after them the bands, those between which the student moves. An upsert carries the step in its proposed
+/// row, 1 for up and 0 for down, since a check forbids -1 there; the cell of an old best is always present.
 async fn move_best(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<usize> {
     let moved = sqlx::query_scalar!(
         r#"
@@ -69,7 +70,8 @@ async fn move_best(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<usize
             set score = excluded.score, attempt_id = excluded.attempt_id, achieved_at = excluded.achieved_at
             returning test_id, period, starts_on, score
         ), steps as (
-            select best.test_id, period, starts_on, step.score, step.entries
+            select best.test_id, period, starts_on, step.score, step.entries,
+                   best.score / 100 is distinct from before.score / 100 as crosses
             from best left join before using (period, starts_on)
                  cross join lateral (values (best.score, 1), (before.score, 0)) as step (score, entries)
             where step.score is not null and best.score is distinct from before.score
@@ -78,6 +80,14 @@ async fn move_best(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<usize
             select test_id, period, starts_on, score, entries from steps order by period, starts_on, score
             on conflict (test_id, period, starts_on, score) do update
             set entries = cell.entries + case excluded.entries when 0 then -1 else 1 end
+            returning 1
+        ), bands as (
+            insert into leaderboard_bands as band (test_id, period, starts_on, band, entries)
+            select test_id, period, starts_on, score / 100, entries
+            from steps, (select count(*) from histogram) as cells_come_first
+            where crosses order by period, starts_on, score
+            on conflict (test_id, period, starts_on, band) do update
+            set entries = band.entries + case excluded.entries when 0 then -1 else 1 end
         )
         select count(*) as "moved!" from best
         "#,
