@@ -3,7 +3,9 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use bellwork_jobs::kinds::check_leaderboards::CheckLeaderboards;
 use bellwork_jobs::kinds::close_stale_sessions::CloseStaleSessions;
+use bellwork_jobs::kinds::prune_leaderboards::PruneLeaderboards;
 use bellwork_jobs::kinds::prune_ledger::PruneLedger;
 use bellwork_jobs::submit::{Options, Submitter, new_job};
 use bellwork_shared::ids::JobId;
@@ -52,6 +54,18 @@ pub static ALL: &[Schedule] = &[
         cron: "0 */10 * * * *",
         missed: Missed::Skip,
         job: || new_job(&CloseStaleSessions {}, Options::default()),
+    },
+    Schedule {
+        name: "prune_leaderboards",
+        cron: "0 37 3 * * *",
+        missed: Missed::RunOnce,
+        job: || new_job(&PruneLeaderboards {}, Options::default()),
+    },
+    Schedule {
+        name: "check_leaderboards",
+        cron: "0 7 4 * * *",
+        missed: Missed::RunOnce,
+        job: || new_job(&CheckLeaderboards {}, Options::default()),
     },
 ];
 

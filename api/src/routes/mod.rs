@@ -82,6 +82,12 @@ fn web() -> Vec<Path> {
         at("/api/leaderboard")
             .get(SignedIn, leaderboard::show, "The best of a test, and where the caller stands.")
             .also(&[404]),
+        at("/api/leaderboard/neighbours")
+            .get(SignedIn, leaderboard::neighbours, "The places around the caller's, the best first.")
+            .also(&[404]),
+        at("/api/leaderboard/visibility")
+            .get(SignedIn, leaderboard::visibility, "Whether others see the caller's name on the boards.")
+            .put(SignedIn, leaderboard::set_visibility, "Shows the caller's name on the boards, or hides it."),
         at("/api/notifications").get(SignedIn, notifications::list, "What the caller was told, the newest first."),
         at("/api/notifications/read-all").post(SignedIn, notifications::read_all, "Marks all notifications as read."),
         at("/api/notifications/{id}/read").post(SignedIn, notifications::read, "Marks a notification as read."),

@@ -2,6 +2,7 @@
 
 mod jobs;
 mod journey;
+mod leaderboards;
 mod migrate;
 mod queues;
 mod seed;
@@ -28,6 +29,9 @@ pub(crate) enum Command {
     /// See and steer jobs.
     #[command(subcommand)]
     Jobs(jobs::Jobs),
+    /// Steer leaderboards.
+    #[command(subcommand)]
+    Leaderboards(leaderboards::Leaderboards),
     /// Import practice tests.
     #[command(subcommand)]
     Tests(tests::Tests),
@@ -44,6 +48,7 @@ impl Command {
             Self::Users(command) => command.run(screen).await,
             Self::Queues(command) => command.run(screen).await,
             Self::Jobs(command) => command.run(screen).await,
+            Self::Leaderboards(command) => command.run(screen).await,
             Self::Tests(command) => command.run(screen).await,
             Self::Journey(command) => command.run(screen).await,
         }

@@ -1,8 +1,10 @@
 //! THE TABLE of what can be run. A new kind is one file here and two lines below.
 
+pub mod check_leaderboards;
 pub mod close_stale_sessions;
 pub mod grade_attempt;
 pub mod notify_user;
+pub mod prune_leaderboards;
 pub mod prune_ledger;
 pub mod send_email;
 pub mod update_leaderboard;
@@ -11,9 +13,11 @@ use crate::job::Kind;
 
 /// All kinds.
 pub static ALL: &[Kind] = &[
+    Kind::of::<check_leaderboards::CheckLeaderboards>(),
     Kind::of::<close_stale_sessions::CloseStaleSessions>(),
     Kind::of::<grade_attempt::GradeAttempt>(),
     Kind::of::<notify_user::NotifyUser>(),
+    Kind::of::<prune_leaderboards::PruneLeaderboards>(),
     Kind::of::<prune_ledger::PruneLedger>(),
     Kind::of::<send_email::SendEmail>(),
     Kind::of::<update_leaderboard::UpdateLeaderboard>(),
@@ -55,9 +59,11 @@ mod tests {
     fn stored_names_and_limits_are_a_contract() {
         let row = |kind: &Kind| (kind.name, kind.version, kind.queue.name, kind.priority.name(), kind.max_attempts);
         let table = [
+            ("check_leaderboards", 1, "maintenance", "normal", 5),
             ("close_stale_sessions", 1, "maintenance", "normal", 5),
             ("grade_attempt", 1, "ai", "normal", 5),
             ("notify_user", 1, "notification", "high", 5),
+            ("prune_leaderboards", 1, "maintenance", "normal", 5),
             ("prune_ledger", 1, "maintenance", "normal", 5),
             ("send_email", 1, "email", "normal", 5),
             ("update_leaderboard", 1, "leaderboard", "high", 5),
