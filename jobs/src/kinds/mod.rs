@@ -2,7 +2,9 @@
 
 pub mod close_stale_sessions;
 pub mod grade_attempt;
+pub mod import_content;
 pub mod notify_user;
+pub mod prune_imports;
 pub mod prune_ledger;
 pub mod send_email;
 pub mod update_leaderboard;
@@ -13,7 +15,9 @@ use crate::job::Kind;
 pub static ALL: &[Kind] = &[
     Kind::of::<close_stale_sessions::CloseStaleSessions>(),
     Kind::of::<grade_attempt::GradeAttempt>(),
+    Kind::of::<import_content::ImportContent>(),
     Kind::of::<notify_user::NotifyUser>(),
+    Kind::of::<prune_imports::PruneImports>(),
     Kind::of::<prune_ledger::PruneLedger>(),
     Kind::of::<send_email::SendEmail>(),
     Kind::of::<update_leaderboard::UpdateLeaderboard>(),
@@ -57,7 +61,9 @@ mod tests {
         let table = [
             ("close_stale_sessions", 1, "maintenance", "normal", 5),
             ("grade_attempt", 1, "ai", "normal", 5),
+            ("import_content", 1, "maintenance", "normal", 3),
             ("notify_user", 1, "notification", "high", 5),
+            ("prune_imports", 1, "maintenance", "normal", 5),
             ("prune_ledger", 1, "maintenance", "normal", 5),
             ("send_email", 1, "email", "normal", 5),
             ("update_leaderboard", 1, "leaderboard", "high", 5),
