@@ -103,12 +103,6 @@ pub fn write(test: &TestFile, format: &Format) -> Written {
     Written { text, problems: notes.finish() }
 }
 
-/// True if a test can be said to be about `subject`: it has Latin letters or digits.
-#[must_use]
-pub fn is_subject(subject: &str) -> bool {
-    slugs::slug_of(subject).is_some()
-}
-
 /// The names of all formats, for a sentence.
 #[must_use]
 pub fn names() -> String {

@@ -77,9 +77,11 @@ impl Reading {
         }
         let head = &self.head;
         let stem = naming.filename.map(|name| name.rsplit_once('.').map_or(name, |(stem, _)| stem));
-        let title = naming.title.or(head.title.as_deref()).or(stem).map(str::trim).filter(|title| !title.is_empty());
+        let titles = [naming.title, head.title.as_deref(), stem];
+        let title = titles.into_iter().flatten().map(str::trim).find(|title| !title.is_empty());
         let title = title.ok_or(Unusable::NoTitle)?;
-        let own_slug = head.slug.clone().filter(|_| naming.title.is_none());
+        let renamed = naming.title.is_some_and(|title| !title.trim().is_empty());
+        let own_slug = head.slug.clone().filter(|_| !renamed);
         let slug = own_slug.or_else(|| slug_of(title)).unwrap_or_else(|| format!("test-{}", fingerprint(title)));
         let subject = naming.subject.and_then(slug_of).or_else(|| head.subject.clone());
         Ok(TestFile {
