@@ -28,7 +28,7 @@ pub(crate) enum Command {
     /// See and steer jobs.
     #[command(subcommand)]
     Jobs(jobs::Jobs),
-    /// Import practice tests.
+    /// Import and export practice tests.
     #[command(subcommand)]
     Tests(tests::Tests),
     /// Play a student's journey over HTTP: register, take a test, watch the result arrive.
