@@ -64,6 +64,8 @@ pub(crate) enum ApiError {
     TooLarge,
     /// 415: the body is not announced as JSON.
     NotJson,
+    /// 415: the body is not announced as a file of questions.
+    NotAFile,
     /// 422: understood, but wrong.
     Invalid(Vec<InputError>),
     /// 422: the idempotency key was used with another body.
@@ -152,7 +154,7 @@ impl ApiError {
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) | Self::EmailTaken | Self::StillRunning => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NotJson | Self::NotAFile => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Invalid(_) | Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Framework(status) => *status,
             Self::Overloaded | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -188,6 +190,11 @@ impl ApiError {
             ),
             Self::TooLarge => ("too-large", "Too large", "The body is larger than this path takes."),
             Self::NotJson => ("not-json", "Unsupported media type", "Send application/json."),
+            Self::NotAFile => (
+                "not-a-file-of-questions",
+                "Unsupported media type",
+                "Send text/plain, text/csv, application/xml or application/json.",
+            ),
             Self::Invalid(_) => ("invalid-input", "Invalid input", "Some of the input cannot be used; see errors."),
             Self::KeyReused => (
                 "idempotency-key-reused",

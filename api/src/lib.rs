@@ -14,3 +14,4 @@ mod passwords;
 mod reply;
 pub mod routes;
 pub mod server;
+mod upload;

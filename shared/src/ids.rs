@@ -67,6 +67,7 @@ id!(TestId, "a practice test");
 id!(QuestionId, "a question");
 id!(AttemptId, "an attempt");
 id!(JobId, "a job");
+id!(ImportId, "an import");
 id!(NotificationId, "a notification");
 
 #[cfg(test)]

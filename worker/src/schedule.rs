@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use bellwork_jobs::kinds::check_leaderboards::CheckLeaderboards;
 use bellwork_jobs::kinds::close_stale_sessions::CloseStaleSessions;
+use bellwork_jobs::kinds::prune_imports::PruneImports;
 use bellwork_jobs::kinds::prune_leaderboards::PruneLeaderboards;
 use bellwork_jobs::kinds::prune_ledger::PruneLedger;
 use bellwork_jobs::submit::{Options, Submitter, new_job};
@@ -48,6 +49,12 @@ pub static ALL: &[Schedule] = &[
         cron: "0 17 3 * * *",
         missed: Missed::RunOnce,
         job: || new_job(&PruneLedger {}, Options::default()),
+    },
+    Schedule {
+        name: "prune_imports",
+        cron: "0 47 3 * * *",
+        missed: Missed::RunOnce,
+        job: || new_job(&PruneImports {}, Options::default()),
     },
     Schedule {
         name: "close_stale_sessions",

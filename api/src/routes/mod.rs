@@ -1,6 +1,7 @@
 //! THE TABLE of routes: every path, its methods, who may use them, and which function answers. A new route is one function
 //! in a file here and one line below.
 
+mod admin_imports;
 mod admin_jobs;
 mod admin_queues;
 mod attempts;
@@ -91,6 +92,24 @@ fn web() -> Vec<Path> {
         at("/api/notifications").get(SignedIn, notifications::list, "What the caller was told, the newest first."),
         at("/api/notifications/read-all").post(SignedIn, notifications::read_all, "Marks all notifications as read."),
         at("/api/notifications/{id}/read").post(SignedIn, notifications::read, "Marks a notification as read."),
+        at("/api/admin/imports")
+            .get(Admins, admin_imports::list, "The files that were handed in, the newest first.")
+            .post(Admins, admin_imports::hand_in, "Hands in a file of questions; a job makes a test of it."),
+        at("/api/admin/imports/{id}").get(
+            Admins,
+            admin_imports::show,
+            "A file that was handed in, and what became of it.",
+        ),
+        at("/api/admin/imports/{id}/report").get(
+            Admins,
+            admin_imports::report,
+            "What a file holds that a test cannot, row by row; as CSV if that is accepted.",
+        ),
+        at("/api/admin/tests/{id}/export").get(
+            Admins,
+            admin_imports::export,
+            "A test as a file, or what the file does not hold of it.",
+        ),
         at("/api/admin/queues").get(Admins, admin_queues::list, "All queues with their counts."),
         at("/api/admin/queues/{name}/pause").post(Admins, admin_queues::pause, "Stops handing out a queue's jobs."),
         at("/api/admin/queues/{name}/resume").post(Admins, admin_queues::resume, "Hands out a queue's jobs again."),

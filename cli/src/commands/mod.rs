@@ -32,7 +32,7 @@ pub(crate) enum Command {
     /// Steer leaderboards.
     #[command(subcommand)]
     Leaderboards(leaderboards::Leaderboards),
-    /// Import practice tests.
+    /// Import and export practice tests.
     #[command(subcommand)]
     Tests(tests::Tests),
     /// Play a student's journey over HTTP: register, take a test, watch the result arrive.

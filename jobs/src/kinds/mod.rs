@@ -3,7 +3,9 @@
 pub mod check_leaderboards;
 pub mod close_stale_sessions;
 pub mod grade_attempt;
+pub mod import_content;
 pub mod notify_user;
+pub mod prune_imports;
 pub mod prune_leaderboards;
 pub mod prune_ledger;
 pub mod send_email;
@@ -16,7 +18,9 @@ pub static ALL: &[Kind] = &[
     Kind::of::<check_leaderboards::CheckLeaderboards>(),
     Kind::of::<close_stale_sessions::CloseStaleSessions>(),
     Kind::of::<grade_attempt::GradeAttempt>(),
+    Kind::of::<import_content::ImportContent>(),
     Kind::of::<notify_user::NotifyUser>(),
+    Kind::of::<prune_imports::PruneImports>(),
     Kind::of::<prune_leaderboards::PruneLeaderboards>(),
     Kind::of::<prune_ledger::PruneLedger>(),
     Kind::of::<send_email::SendEmail>(),
@@ -62,7 +66,9 @@ mod tests {
             ("check_leaderboards", 1, "maintenance", "normal", 5),
             ("close_stale_sessions", 1, "maintenance", "normal", 5),
             ("grade_attempt", 1, "ai", "normal", 5),
+            ("import_content", 1, "maintenance", "normal", 3),
             ("notify_user", 1, "notification", "high", 5),
+            ("prune_imports", 1, "maintenance", "normal", 5),
             ("prune_leaderboards", 1, "maintenance", "normal", 5),
             ("prune_ledger", 1, "maintenance", "normal", 5),
             ("send_email", 1, "email", "normal", 5),
