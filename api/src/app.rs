@@ -21,6 +21,8 @@ use tokio::time::timeout;
 
 use crate::error::ApiError;
 use crate::hub::Hub;
+use crate::limits::Limits;
+use crate::overload::Database;
 use crate::passwords::Passwords;
 
 /// So long an answer waits for the push of what it has accepted.
@@ -31,7 +33,7 @@ pub(crate) struct App {
     /// Listening, sessions and streams.
     pub(crate) config: HttpConfig,
     /// PostgreSQL.
-    pub(crate) database: PgPool,
+    pub(crate) database: Database,
     /// The practice tests.
     pub(crate) catalogue: Catalogue,
     /// The queue instance of Redis, for the health check; jobs go through the next two.
@@ -42,6 +44,8 @@ pub(crate) struct App {
     pub(crate) inspector: Inspector,
     /// The live streams of this process.
     pub(crate) hub: Hub,
+    /// How often clients may ask.
+    pub(crate) limits: Limits,
     /// Hashes passwords.
     pub(crate) passwords: Passwords,
     /// Renders this process's metrics.
@@ -74,9 +78,10 @@ impl App {
         let (submitter, outbox) = Submitter::start(engine.producer(), database.clone());
         let app = Self {
             config: config.http.clone(),
-            hub: Hub::start(events, &config.redis.prefix, database.clone(), config.http.stream_heartbeat),
+            hub: Hub::start(events.clone(), &config.redis.prefix, database.clone(), config.http.stream_heartbeat),
             catalogue: Catalogue::new(database.clone()),
-            database,
+            limits: Limits::start(events.connection(), &config.redis.prefix, &config.limits),
+            database: Database::new(database),
             redis: engine.connection(),
             submitter,
             inspector: engine.inspector(),

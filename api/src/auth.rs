@@ -17,6 +17,7 @@ use url::Url;
 use crate::app::App;
 use crate::describe::Parameters;
 use crate::error::ApiError;
+use crate::limits::{self, Limit};
 
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,16 +33,17 @@ pub(crate) enum Access {
 /// Lets a request through to its handler, or not. What the handler may learn of the caller is put into the request.
 ///
 /// # Errors
-/// 401, 403, or 422 for a query that nobody reads.
+/// 401, 403, 429, or 422 for a query that nobody reads.
 pub(crate) async fn admit(
     access: Access,
     parameters: Parameters,
+    limit: Limit,
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let admitted = match access {
-        Access::Anyone => Ok(None),
-        _ => authenticate(request.request(), access).await.map(Some),
+        Access::Anyone => limits::count(request.request(), limit, None).await.map(|()| None),
+        _ => identify(request.request(), access, limit).await.map(Some),
     };
     match admitted.and_then(|caller| read_query(request.request(), parameters).map(|()| caller)) {
         Ok(caller) => {
@@ -62,6 +64,22 @@ fn read_query(request: &HttpRequest, taken: Parameters) -> Result<(), ApiError> 
             Err(ApiError::invalid(format!("/{name}"), "This path takes no such parameter."))
         }
         _ => Ok(()),
+    }
+}
+
+/// The caller, whose request is counted. Those of strangers are counted by address, so that guessing tokens ends soon.
+async fn identify(request: &HttpRequest, access: Access, limit: Limit) -> Result<SignedIn, ApiError> {
+    limits::check_stranger(request)?;
+    match authenticate(request, access).await {
+        Ok(caller) => {
+            limits::count(request, limit, Some(caller.user.id)).await?;
+            Ok(caller)
+        }
+        Err(refused @ (ApiError::Unauthenticated | ApiError::Forbidden(_))) => {
+            limits::count_stranger(request).await?;
+            Err(refused)
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -2,14 +2,17 @@
 
 mod app;
 mod auth;
+mod client;
 mod cursor;
 mod describe;
 mod error;
 mod hub;
 mod idempotency;
 mod input;
+mod limits;
 mod observe;
 mod openapi;
+mod overload;
 mod passwords;
 mod reply;
 pub mod routes;

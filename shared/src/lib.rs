@@ -23,6 +23,7 @@ pub mod passwords;
 pub mod points;
 pub mod practice_tests;
 pub mod ranking;
+pub mod rate_limit;
 pub mod reading;
 pub mod results;
 pub mod retention;

@@ -18,10 +18,12 @@ mod practice_tests;
 mod stream;
 
 use actix_web::web::{self, ServiceConfig};
+use bellwork_shared::rate_limit::policies;
 
 use self::path::{Path, at};
 use crate::auth::Access::{Admins, Anyone, SignedIn};
 use crate::error::ApiError;
+use crate::overload::Worth;
 
 /// What a process serves. Health and metrics belong to all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -36,12 +38,13 @@ pub enum Role {
 
 fn always() -> Vec<Path> {
     vec![
-        at("/api/health").get(Anyone, health::detail, "How this process and its stores are, for people."),
-        at("/api/health/live").get(Anyone, health::live, "Whether this process is alive."),
-        at("/api/health/ready").get(Anyone, health::ready, "Whether this process can serve."),
+        at("/api/health").get(Anyone, health::detail, "How this process and its stores are, for people.").exempt(),
+        at("/api/health/live").get(Anyone, health::live, "Whether this process is alive.").exempt(),
+        at("/api/health/ready").get(Anyone, health::ready, "Whether this process can serve.").exempt(),
         at("/api/metrics")
             .get(Anyone, metrics::render, "Prometheus text, for loopback peers and METRICS_TOKEN.")
-            .also(&[403]),
+            .also(&[403])
+            .exempt(),
     ]
 }
 
@@ -49,14 +52,18 @@ fn streams() -> Vec<Path> {
     vec![
         at("/api/notifications/stream")
             .get(SignedIn, stream::open, "The caller's notifications and progress, live.")
+            .limited(&policies::STREAMS)
             .streaming(),
     ]
 }
 
 fn web() -> Vec<Path> {
     vec![
-        at("/api/auth/register").post(Anyone, auth::register, "Registers a student and opens a session.").also(&[409]),
-        at("/api/auth/login").post(Anyone, auth::login, "Opens a session.").also(&[401]),
+        at("/api/auth/register")
+            .post(Anyone, auth::register, "Registers a student and opens a session.")
+            .also(&[409])
+            .limited(&policies::REGISTER),
+        at("/api/auth/login").post(Anyone, auth::login, "Opens a session.").also(&[401]).limited(&policies::LOGIN),
         at("/api/auth/logout").post(SignedIn, auth::logout, "Ends the session of the request."),
         at("/api/me").get(SignedIn, me::profile, "The caller's profile."),
         at("/api/me/sessions").get(SignedIn, me::sessions, "The caller's sessions, the newest first."),
@@ -70,7 +77,8 @@ fn web() -> Vec<Path> {
         at("/api/attempts")
             .get(SignedIn, attempts::list, "The caller's attempts, the newest first.")
             .post(SignedIn, attempts::submit, "Hands in the answers to a test; a job grades them.")
-            .also(&[404]),
+            .also(&[404])
+            .limited(&policies::ATTEMPTS),
         at("/api/attempts/{id}").get(
             SignedIn,
             attempts::show,
@@ -82,10 +90,12 @@ fn web() -> Vec<Path> {
             .also(&[409]),
         at("/api/leaderboard")
             .get(SignedIn, leaderboard::show, "The best of a test, and where the caller stands.")
-            .also(&[404]),
+            .also(&[404])
+            .worth(Worth::Ranking),
         at("/api/leaderboard/neighbours")
             .get(SignedIn, leaderboard::neighbours, "The places around the caller's, the best first.")
-            .also(&[404]),
+            .also(&[404])
+            .worth(Worth::Ranking),
         at("/api/leaderboard/visibility")
             .get(SignedIn, leaderboard::visibility, "Whether others see the caller's name on the boards.")
             .put(SignedIn, leaderboard::set_visibility, "Shows the caller's name on the boards, or hides it."),

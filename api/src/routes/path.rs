@@ -4,11 +4,14 @@ use actix_web::dev::HttpServiceFactory;
 use actix_web::http::header::HeaderValue;
 use actix_web::middleware::from_fn;
 use actix_web::{FromRequest, Handler, Responder, Route, guard, web};
+use bellwork_shared::rate_limit::policies::Policy;
 
 use crate::auth::{self, Access};
-use crate::describe::{Answers, Description, Takes, describe};
+use crate::describe::{Answers, Description, Parameters, Takes, describe};
 use crate::error::ApiError;
+use crate::limits::Limit;
 use crate::observe::RoutePattern;
+use crate::overload::{self, Worth};
 
 /// A path with the methods it takes. To other methods it answers 405.
 pub(crate) struct Path {
@@ -30,7 +33,34 @@ pub(crate) struct Operation {
     pub(crate) also: &'static [u16],
     /// What its types tell.
     pub(crate) describe: fn(&mut Description),
+    /// How often it may be asked.
+    pub(crate) limit: Limit,
+    worth: Worth,
+    parameters: Parameters,
+    answer: Answer,
     route: Route,
+}
+
+/// How an answer is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    /// At once.
+    Whole,
+    /// As a stream, to a client that comes back only after a 200.
+    Stream,
+}
+
+impl Operation {
+    /// With all that stands before its handler, the outermost last.
+    fn into_route(self) -> Route {
+        let Self { access, parameters, limit, worth, .. } = self;
+        let gate = from_fn(move |request, next| auth::admit(access, parameters, limit, request, next));
+        let weighed = self.route.wrap(gate).wrap(from_fn(move |request, next| overload::weigh(worth, request, next)));
+        match self.answer {
+            Answer::Whole => weighed,
+            Answer::Stream => weighed.wrap(from_fn(super::stream::shed)),
+        }
+    }
 }
 
 /// A method that some route takes.
@@ -141,10 +171,28 @@ impl Path {
         self
     }
 
-    /// Turns what the last method answers with 5xx into a stream that ends at once.
+    /// Puts a limit of its own on the last method, beside the one on everything.
+    pub(super) fn limited(mut self, policy: &'static Policy) -> Self {
+        self.last().limit = Limit::Also(policy);
+        self
+    }
+
+    /// Answers the last method however often it is asked.
+    pub(super) fn exempt(mut self) -> Self {
+        self.last().limit = Limit::Exempt;
+        self
+    }
+
+    /// Says what the last method is worth when not all can be answered; otherwise reading is [`Worth::Read`] and the rest
+    /// [`Worth::Submit`].
+    pub(super) fn worth(mut self, worth: Worth) -> Self {
+        self.last().worth = worth;
+        self
+    }
+
+    /// Turns what the last method answers with 429 or 5xx into a stream that ends at once.
     pub(super) fn streaming(mut self) -> Self {
-        let last = self.last();
-        last.route = std::mem::replace(&mut last.route, Route::new()).wrap(from_fn(super::stream::shed));
+        self.last().answer = Answer::Stream;
         self
     }
 
@@ -163,7 +211,7 @@ impl Path {
         let methods: Vec<_> = self.operations.iter().flat_map(|operation| operation.method.names()).copied().collect();
         let allow = HeaderValue::from_str(&methods.join(", ")).expect("names of methods are valid header values");
         let resource = web::resource(self.pattern).app_data(RoutePattern(self.pattern));
-        let routes = self.operations.into_iter().map(|operation| operation.route);
+        let routes = self.operations.into_iter().map(Operation::into_route);
         routes.fold(resource, actix_web::Resource::route).default_service(web::to(move || {
             let refused: Result<String, _> = Err(ApiError::MethodNotAllowed(allow.clone()));
             std::future::ready(refused)
@@ -175,7 +223,6 @@ impl Path {
         F: Answering<Args>,
         Args: FromRequest + Takes + 'static,
     {
-        let gate = from_fn(move |request, next| auth::admit(access, Args::PARAMETERS, request, next));
         self.operations.push(Operation {
             method,
             access,
@@ -183,7 +230,11 @@ impl Path {
             handler: std::any::type_name::<F>(),
             also: &[],
             describe: describe::<Args, F::Reply>,
-            route: method.route().to(handler).wrap(gate),
+            limit: Limit::Usual,
+            worth: if method == Method::Get { Worth::Read } else { Worth::Submit },
+            parameters: Args::PARAMETERS,
+            answer: Answer::Whole,
+            route: method.route().to(handler),
         });
         self
     }
