@@ -68,6 +68,7 @@ id!(QuestionId, "a question");
 id!(AttemptId, "an attempt");
 id!(JobId, "a job");
 id!(NotificationId, "a notification");
+id!(AidId, "a study aid");
 
 #[cfg(test)]
 mod tests {
