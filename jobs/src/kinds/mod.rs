@@ -1,8 +1,11 @@
 //! THE TABLE of what can be run. A new kind is one file here and two lines below.
 
 pub mod close_stale_sessions;
+pub mod explain_answer;
 pub mod grade_attempt;
+pub mod make_flashcards;
 pub mod notify_user;
+pub mod plan_study;
 pub mod prune_ledger;
 pub mod send_email;
 pub mod update_leaderboard;
@@ -12,8 +15,11 @@ use crate::job::Kind;
 /// All kinds.
 pub static ALL: &[Kind] = &[
     Kind::of::<close_stale_sessions::CloseStaleSessions>(),
+    Kind::of::<explain_answer::ExplainAnswer>(),
     Kind::of::<grade_attempt::GradeAttempt>(),
+    Kind::of::<make_flashcards::MakeFlashcards>(),
     Kind::of::<notify_user::NotifyUser>(),
+    Kind::of::<plan_study::PlanStudy>(),
     Kind::of::<prune_ledger::PruneLedger>(),
     Kind::of::<send_email::SendEmail>(),
     Kind::of::<update_leaderboard::UpdateLeaderboard>(),
@@ -56,8 +62,11 @@ mod tests {
         let row = |kind: &Kind| (kind.name, kind.version, kind.queue.name, kind.priority.name(), kind.max_attempts);
         let table = [
             ("close_stale_sessions", 1, "maintenance", "normal", 5),
+            ("explain_answer", 1, "ai", "normal", 4),
             ("grade_attempt", 1, "ai", "normal", 5),
+            ("make_flashcards", 1, "ai", "normal", 4),
             ("notify_user", 1, "notification", "high", 5),
+            ("plan_study", 1, "ai", "normal", 4),
             ("prune_ledger", 1, "maintenance", "normal", 5),
             ("send_email", 1, "email", "normal", 5),
             ("update_leaderboard", 1, "leaderboard", "high", 5),
