@@ -21,6 +21,11 @@ pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 /// So many seconds a client is asked to wait while a store is away.
 const RETRY_AFTER_SECONDS: &str = "1";
 
+/// Begins the types of problems that are ours.
+const OURS: &str = "urn:bellwork:problem:";
+/// Begins the types of problems that are registered (RFC 9457, 4.2).
+const REGISTERED: &str = "https://iana.org/assignments/http-problem-types#";
+
 /// A part of the input that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub(crate) struct InputError {
@@ -35,6 +40,15 @@ impl InputError {
     pub(crate) fn at(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
         Self { pointer: pointer.into(), detail: detail.into() }
     }
+}
+
+/// Why a request is one too many.
+#[derive(Debug)]
+pub(crate) struct Exceeded {
+    /// The names of the policies that it would violate.
+    pub(crate) policies: Vec<&'static str>,
+    /// The client may ask again in so many seconds.
+    pub(crate) retry_after: u64,
 }
 
 /// Why a request is not answered as asked.
@@ -70,6 +84,8 @@ pub(crate) enum ApiError {
     KeyReused,
     /// Another status that the web framework chose, such as 400 for a body that broke off.
     Framework(StatusCode),
+    /// 429: asked too often, or for too much.
+    QuotaExceeded(Exceeded),
     /// 503: too much to do at the moment.
     Overloaded,
     /// 503: a store is away for now.
@@ -89,6 +105,9 @@ pub(crate) struct Problem<'a> {
     instance: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [InputError],
+    /// The limits that the request would exceed.
+    #[serde(rename = "violated-policies", skip_serializing_if = "<[_]>::is_empty")]
+    violated_policies: &'a [&'a str],
 }
 
 impl ApiError {
@@ -117,8 +136,10 @@ impl ApiError {
             }
             _ => &[],
         };
-        let kind = format!("urn:bellwork:problem:{name}");
-        let problem = Problem { kind, title, status: status.as_u16(), detail, instance, errors };
+        let registered = matches!(self, Self::QuotaExceeded(_));
+        let kind = format!("{}{name}", if registered { REGISTERED } else { OURS });
+        let violated_policies = if let Self::QuotaExceeded(exceeded) = self { &exceeded.policies[..] } else { &[] };
+        let problem = Problem { kind, title, status: status.as_u16(), detail, instance, errors, violated_policies };
         let mut response = HttpResponse::build(status);
         response.insert_header((header::CONTENT_TYPE, PROBLEM_JSON));
         match self {
@@ -126,6 +147,7 @@ impl ApiError {
                 response.insert_header((header::WWW_AUTHENTICATE, "Bearer"))
             }
             Self::MethodNotAllowed(allow) => response.insert_header((header::ALLOW, allow.clone())),
+            Self::QuotaExceeded(exceeded) => response.insert_header((header::RETRY_AFTER, exceeded.retry_after)),
             Self::Overloaded | Self::Unavailable(_) | Self::StillRunning => {
                 response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECONDS))
             }
@@ -155,6 +177,7 @@ impl ApiError {
             Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Invalid(_) | Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Framework(status) => *status,
+            Self::QuotaExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Overloaded | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -195,6 +218,9 @@ impl ApiError {
                 "This idempotency key was used with another body; choose a new one.",
             ),
             Self::Framework(_) => ("bad-request", "Bad request", "The request cannot be understood."),
+            Self::QuotaExceeded(_) => {
+                ("quota-exceeded", "Too often", "This was asked too often; see Retry-After and violated-policies.")
+            }
             Self::Overloaded => ("overloaded", "Too busy", "There is too much to do at the moment; ask again."),
             Self::Unavailable(_) => ("unavailable", "Unavailable", "A part of the service is away; ask again."),
             Self::Internal(_) => ("internal", "Internal error", "Something went wrong here; it has been noted."),

@@ -20,3 +20,4 @@ mod operators;
 mod outages;
 mod streams;
 mod streams_end;
+mod study_aids;
