@@ -80,17 +80,17 @@ fn web() -> Vec<Path> {
         at("/api/ai/explanations")
             .get(SignedIn, ai::explanations::list, "The caller's explanations, the newest first.")
             .post(SignedIn, ai::explanations::ask, "Asks why an answer of a graded attempt is right or wrong.")
-            .also(&[404, 409, 429]),
+            .also(&[404, 409]),
         at("/api/ai/explanations/{id}").get(SignedIn, ai::explanations::show, "One of the caller's explanations."),
         at("/api/ai/study-plans")
             .get(SignedIn, ai::study_plans::list, "The caller's study plans, the newest first.")
             .post(SignedIn, ai::study_plans::ask, "Asks for a plan that begins with the caller's weak topics.")
-            .also(&[409, 429]),
+            .also(&[409]),
         at("/api/ai/study-plans/{id}").get(SignedIn, ai::study_plans::show, "One of the caller's study plans."),
         at("/api/ai/flashcards")
             .get(SignedIn, ai::flashcards::list, "The caller's flashcards, the newest first.")
             .post(SignedIn, ai::flashcards::ask, "Asks for flashcards from questions the caller has answered.")
-            .also(&[404, 409, 429]),
+            .also(&[404, 409]),
         at("/api/ai/flashcards/{id}").get(SignedIn, ai::flashcards::show, "One of the caller's sets of flashcards."),
         at("/api/jobs/{id}")
             .get(SignedIn, jobs::show, "One of the caller's jobs.")

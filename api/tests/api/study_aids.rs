@@ -1,5 +1,7 @@
 //! Study aids over HTTP: what is accepted, what is refused, and who sees what.
 
+use std::collections::BTreeSet;
+
 use bellwork_shared::ai::budget::{self, NewCall, Purpose, Reserving, Spent};
 use bellwork_shared::config::ai::DailyBudget;
 use bellwork_shared::ids::{AttemptId, JobId, UserId};
@@ -50,7 +52,7 @@ async fn each_aid_is_accepted_with_its_job_and_shown_to_its_owner_alone(database
         let shown = student.get(&location).await;
         assert_eq!((shown.status.as_u16(), &shown.body["result"]), (200, &Value::Null));
         for (field, value) in body.as_object().unwrap() {
-            assert_eq!(&shown.body[field], value, "{path}: what was asked is shown");
+            assert_eq!(&shown.body["asked"][field], value, "{path}: what was asked is shown");
         }
         let listed = student.get(&format!("{path}?limit=1")).await.body;
         assert_eq!(listed["items"][0], shown.body);
@@ -201,6 +203,26 @@ async fn usage_is_listed_by_day_to_its_user_and_to_operators(database: PgPool) {
     assert!(seen[..2].iter().all(|(day, _)| *day == json!(today)), "{seen:?}");
     student.get("/api/admin/ai-usage").await.problem(403);
     app.anybody().get("/api/me/ai-usage").await.problem(401);
+    app.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn an_aid_is_described_as_it_is_sent(database: PgPool) {
+    let app = Application::start(database).await;
+    let document = app.anybody().get("/api/openapi.json").await.body;
+    for (path, name, asked) in [
+        ("/api/ai/explanations/{id}", "ExplanationAid", "ExplanationAsked"),
+        ("/api/ai/study-plans/{id}", "StudyPlanAid", "StudyPlanAsked"),
+        ("/api/ai/flashcards/{id}", "FlashcardsAid", "FlashcardsAsked"),
+    ] {
+        let answer = &document["paths"][path]["get"]["responses"]["200"]["content"]["application/json"];
+        assert_eq!(answer["schema"]["$ref"], format!("#/components/schemas/{name}"));
+        let schema = &document["components"]["schemas"][name];
+        let fields = schema["properties"].as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>();
+        let sent = ["asked", "created_at", "finished_at", "id", "job_id", "made_by", "model", "result", "status"];
+        assert!(fields.iter().eq(sent), "{schema:#}");
+        assert_eq!(schema["properties"]["asked"]["$ref"], format!("#/components/schemas/{asked}"));
+    }
     app.stop().await;
 }
 

@@ -151,7 +151,7 @@ pub async fn mark_queued(conn: &mut PgConnection, id: AidId) -> sqlx::Result<()>
 }
 
 /// A study aid, as it goes out over HTTP.
-#[derive(Clone, Debug, Serialize, ToSchema)]
+#[derive(Clone, Debug, Serialize)]
 pub struct StudyAid<A, R> {
     /// Its id.
     pub id: AidId,
@@ -160,7 +160,6 @@ pub struct StudyAid<A, R> {
     /// How far it has come.
     pub status: AidStatus,
     /// What was asked.
-    #[serde(flatten)]
     pub asked: A,
     /// Who made the result; a result by rules cost nothing.
     pub made_by: Option<AidMaker>,

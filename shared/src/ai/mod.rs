@@ -2,6 +2,7 @@
 
 pub mod aids;
 pub mod budget;
+mod description;
 pub mod forms;
 pub mod results;
 pub mod seen_questions;
