@@ -94,7 +94,7 @@ pub struct AiServer {
     pub api_key: Option<String>,
     /// The model to ask for.
     pub model: String,
-    /// The longest wait for one answer.
+    /// The longest wait for one answer, or for the next words of one that is streamed.
     pub timeout: Duration,
     /// The most requests this process sends in a minute.
     pub requests_per_minute: Option<u32>,
