@@ -10,6 +10,7 @@ use bellwork_jobs::submit::Submitter;
 use bellwork_queue::{Connection, Engine, Inspector, Server};
 use bellwork_shared::catalogue::Catalogue;
 use bellwork_shared::config::Config;
+use bellwork_shared::config::ai::AiConfig;
 use bellwork_shared::config::http::HttpConfig;
 use bellwork_shared::installation::{self, Installation};
 use bytes::Bytes;
@@ -32,6 +33,8 @@ const PUSH_TIMEOUT: Duration = Duration::from_millis(500);
 pub(crate) struct App {
     /// Listening, sessions and streams.
     pub(crate) config: HttpConfig,
+    /// The AI server, and what may be spent on it.
+    pub(crate) ai: AiConfig,
     /// PostgreSQL.
     pub(crate) database: Database,
     /// The practice tests.
@@ -78,6 +81,7 @@ impl App {
         let (submitter, outbox) = Submitter::start(engine.producer(), database.clone());
         let app = Self {
             config: config.http.clone(),
+            ai: config.ai.clone(),
             hub: Hub::start(events.clone(), &config.redis.prefix, database.clone(), config.http.stream_heartbeat),
             catalogue: Catalogue::new(database.clone()),
             limits: Limits::start(events.connection(), &config.redis.prefix, &config.limits),

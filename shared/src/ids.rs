@@ -69,6 +69,7 @@ id!(AttemptId, "an attempt");
 id!(JobId, "a job");
 id!(ImportId, "an import");
 id!(NotificationId, "a notification");
+id!(AidId, "a study aid");
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,7 @@
 //!
 //! Functions over tables take a connection and never commit: the caller owns the transaction.
 
+pub mod ai;
 pub mod answers;
 pub mod attempts;
 pub mod catalogue;

@@ -4,6 +4,7 @@
 mod admin_imports;
 mod admin_jobs;
 mod admin_queues;
+mod ai;
 mod attempts;
 mod auth;
 mod documents;
@@ -68,6 +69,7 @@ fn web() -> Vec<Path> {
         at("/api/me").get(SignedIn, me::profile, "The caller's profile."),
         at("/api/me/sessions").get(SignedIn, me::sessions, "The caller's sessions, the newest first."),
         at("/api/me/sessions/{id}").delete(SignedIn, me::end_session, "Ends one of the caller's sessions."),
+        at("/api/me/ai-usage").get(SignedIn, ai::usage::own, "What the caller's AI calls used, by day and model."),
         at("/api/tests").get(Anyone, practice_tests::list, "The practice tests."),
         at("/api/tests/{id}").get(
             Anyone,
@@ -84,6 +86,21 @@ fn web() -> Vec<Path> {
             attempts::show,
             "One of the caller's attempts, with its result once graded.",
         ),
+        at("/api/ai/explanations")
+            .get(SignedIn, ai::explanations::list, "The caller's explanations, the newest first.")
+            .post(SignedIn, ai::explanations::ask, "Asks why an answer of a graded attempt is right or wrong.")
+            .also(&[404, 409]),
+        at("/api/ai/explanations/{id}").get(SignedIn, ai::explanations::show, "One of the caller's explanations."),
+        at("/api/ai/study-plans")
+            .get(SignedIn, ai::study_plans::list, "The caller's study plans, the newest first.")
+            .post(SignedIn, ai::study_plans::ask, "Asks for a plan that begins with the caller's weak topics.")
+            .also(&[409]),
+        at("/api/ai/study-plans/{id}").get(SignedIn, ai::study_plans::show, "One of the caller's study plans."),
+        at("/api/ai/flashcards")
+            .get(SignedIn, ai::flashcards::list, "The caller's flashcards, the newest first.")
+            .post(SignedIn, ai::flashcards::ask, "Asks for flashcards from questions the caller has answered.")
+            .also(&[404, 409]),
+        at("/api/ai/flashcards/{id}").get(SignedIn, ai::flashcards::show, "One of the caller's sets of flashcards."),
         at("/api/jobs/{id}")
             .get(SignedIn, jobs::show, "One of the caller's jobs.")
             .delete(SignedIn, jobs::cancel, "Cancels one of the caller's jobs that does not run yet.")
@@ -130,6 +147,7 @@ fn web() -> Vec<Path> {
         at("/api/admin/jobs/{id}/retry")
             .post(Admins, admin_jobs::retry, "Opens a dead or cancelled job again.")
             .also(&[409]),
+        at("/api/admin/ai-usage").get(Admins, ai::usage::all, "What all users' AI calls used, by day and model."),
         at("/api/openapi.json").get(Anyone, documents::openapi, "What this API takes and answers, as OpenAPI 3.1."),
         at("/api/docs").get(Anyone, documents::page, "The same, to be read and tried."),
         at("/api/docs/{file}").get(Anyone, documents::file, "What that page loads."),

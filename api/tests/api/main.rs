@@ -23,4 +23,5 @@ mod outages;
 mod overload;
 mod streams;
 mod streams_end;
+mod study_aids;
 mod work;

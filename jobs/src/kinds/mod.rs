@@ -2,9 +2,12 @@
 
 pub mod check_leaderboards;
 pub mod close_stale_sessions;
+pub mod explain_answer;
 pub mod grade_attempt;
 pub mod import_content;
+pub mod make_flashcards;
 pub mod notify_user;
+pub mod plan_study;
 pub mod prune_imports;
 pub mod prune_leaderboards;
 pub mod prune_ledger;
@@ -17,9 +20,12 @@ use crate::job::Kind;
 pub static ALL: &[Kind] = &[
     Kind::of::<check_leaderboards::CheckLeaderboards>(),
     Kind::of::<close_stale_sessions::CloseStaleSessions>(),
+    Kind::of::<explain_answer::ExplainAnswer>(),
     Kind::of::<grade_attempt::GradeAttempt>(),
     Kind::of::<import_content::ImportContent>(),
+    Kind::of::<make_flashcards::MakeFlashcards>(),
     Kind::of::<notify_user::NotifyUser>(),
+    Kind::of::<plan_study::PlanStudy>(),
     Kind::of::<prune_imports::PruneImports>(),
     Kind::of::<prune_leaderboards::PruneLeaderboards>(),
     Kind::of::<prune_ledger::PruneLedger>(),
@@ -65,9 +71,12 @@ mod tests {
         let table = [
             ("check_leaderboards", 1, "maintenance", "normal", 5),
             ("close_stale_sessions", 1, "maintenance", "normal", 5),
+            ("explain_answer", 1, "ai", "normal", 4),
             ("grade_attempt", 1, "ai", "normal", 5),
             ("import_content", 1, "maintenance", "normal", 3),
+            ("make_flashcards", 1, "ai", "normal", 4),
             ("notify_user", 1, "notification", "high", 5),
+            ("plan_study", 1, "ai", "normal", 4),
             ("prune_imports", 1, "maintenance", "normal", 5),
             ("prune_leaderboards", 1, "maintenance", "normal", 5),
             ("prune_ledger", 1, "maintenance", "normal", 5),

@@ -171,7 +171,7 @@ pub(crate) async fn publish_test(conn: &mut PgConnection) -> PracticeTest {
         let (question, position) = (QuestionId::new(), i16::try_from(index).unwrap() + 1);
         let insert = "insert into questions (id, test_id, slug, position, kind, topic, difficulty, prompt, choices, \
                       answer_key, explanation, points) \
-                      values ($1, $2, $3, $4, $5::question_kind, '', 1, $6, $7, $8, 'So it is.', $9)";
+                      values ($1, $2, $3, $4, $5::question_kind, 'mills', 1, $6, $7, $8, 'So it is.', $9)";
         sqlx::query(insert)
             .bind(question.0)
             .bind(id.0)
