@@ -68,6 +68,8 @@ id!(QuestionId, "a question");
 id!(AttemptId, "an attempt");
 id!(JobId, "a job");
 id!(NotificationId, "a notification");
+id!(ModelId, "an AI model");
+id!(VoteId, "a vote on a model");
 
 #[cfg(test)]
 mod tests {

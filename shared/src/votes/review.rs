@@ -1,0 +1,247 @@
+//! Looking at votes again, with hindsight: the first votes of a cluster look like anybody's, and a burst is one only
+//! after a while. A review goes on where the last one ended, looks at the votes since and at earlier ones of the same
+//! origin, and asks the same rules.
+
+use chrono::{DateTime, TimeDelta, Utc};
+use serde::Serialize;
+use sqlx::PgConnection;
+use sqlx::types::Json;
+
+use super::VoteState;
+use super::evidence::{Device, Evidence, Surge};
+use super::moderation::{Shift, shift};
+use super::rules::{self, Reason, Verdict};
+use crate::ids::VoteId;
+
+/// So many new votes a review takes.
+const PAGE: i64 = 1000;
+/// The time of a vote is that of its transaction's beginning; it is there for others at the latest so much later. Until
+/// then a review looks again.
+const SETTLING: TimeDelta = TimeDelta::seconds(60);
+
+/// Up to where votes have been reviewed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Position {
+    at: DateTime<Utc>,
+    vote: VoteId,
+}
+
+/// Whether there are more votes to review at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rest {
+    /// Yes: the page was full, and the next one can move on.
+    More,
+    /// No.
+    None,
+}
+
+/// What a review has found.
+#[derive(Clone, Debug)]
+pub struct Findings {
+    /// Votes that should be held back.
+    pub suspects: Vec<Suspect>,
+    /// So many votes were new.
+    pub new: usize,
+    /// Whether more are.
+    pub rest: Rest,
+    from: Position,
+    to: Position,
+}
+
+/// A vote that should be held back.
+#[derive(Clone, Debug)]
+pub struct Suspect {
+    id: VoteId,
+    cast_at: DateTime<Utc>,
+    reasons: Vec<Reason>,
+    cluster: Option<Vec<u8>>,
+}
+
+/// What became of findings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// So many votes are held back now; the others were changed or decided about meanwhile.
+    Held(u64),
+    /// Another review has recorded since; nothing was done.
+    Overtaken,
+}
+
+/// Looks at the votes since the last review, as of `now`.
+///
+/// # Errors
+/// If the database fails.
+pub async fn look(conn: &mut PgConnection, now: DateTime<Utc>) -> sqlx::Result<Findings> {
+    let from = position(conn).await?;
+    let page = page(conn, from).await?;
+    let suspects = suspects(conn, &page.iter().map(|position| position.vote).collect::<Vec<_>>()).await?;
+    let settled = page.iter().rfind(|position| position.at < now - SETTLING);
+    let is_full = i64::try_from(page.len()).is_ok_and(|votes| votes == PAGE);
+    let rest = if is_full && settled.is_some() { Rest::More } else { Rest::None };
+    Ok(Findings { suspects, new: page.len(), rest, from, to: settled.copied().unwrap_or(from) })
+}
+
+/// Holds the suspects back, and moves on. Two reviews of the same votes record once.
+///
+/// # Errors
+/// If the database fails.
+pub async fn record(conn: &mut PgConnection, findings: &Findings) -> sqlx::Result<Recorded> {
+    let moved = sqlx::query!(
+        r#"
+        update vote_reviews set reviewed_until = $3, reviewed_vote = $4
+        where reviewed_until = $1 and reviewed_vote = $2
+        "#,
+        findings.from.at,
+        findings.from.vote as VoteId,
+        findings.to.at,
+        findings.to.vote as VoteId,
+    );
+    if moved.execute(&mut *conn).await?.rows_affected() == 0 {
+        return Ok(Recorded::Overtaken);
+    }
+    let suspects = still_suspect(conn, &findings.suspects).await?;
+    let held = Shift {
+        ids: suspects.iter().map(|suspect| suspect.id).collect(),
+        to: VoteState::Held,
+        action: "hold",
+        operator: None,
+        reasons: Some(suspects.iter().map(|suspect| Json(suspect.reasons.clone())).collect()),
+        clusters: Some(suspects.iter().map(|suspect| suspect.cluster.clone()).collect()),
+    };
+    Ok(Recorded::Held(shift(conn, &held).await?))
+}
+
+async fn position(conn: &mut PgConnection) -> sqlx::Result<Position> {
+    sqlx::query_as!(
+        Position,
+        r#"select reviewed_until as at, reviewed_vote as "vote: VoteId" from vote_reviews"#
+    )
+    .fetch_one(conn)
+    .await
+}
+
+async fn page(conn: &mut PgConnection, from: Position) -> sqlx::Result<Vec<Position>> {
+    sqlx::query_as!(
+        Position,
+        r#"
+        select cast_at as at, vote_id as "vote: VoteId" from vote_traces
+        where (cast_at, vote_id) > ($1, $2) order by cast_at, vote_id limit $3
+        "#,
+        from.at,
+        from.vote as VoteId,
+        PAGE,
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// Locks the suspects, in one order, that are as they were when the evidence was looked at.
+async fn still_suspect<'a>(conn: &mut PgConnection, suspects: &'a [Suspect]) -> sqlx::Result<Vec<&'a Suspect>> {
+    let ids: Vec<_> = suspects.iter().map(|suspect| suspect.id).collect();
+    let locked = sqlx::query!(
+        r#"
+        select id as "id: VoteId", cast_at from votes
+        where id = any($1) and state = 'counted' and (settled_at is null or settled_at < cast_at)
+        order by id for update
+        "#,
+        &ids as &[VoteId],
+    )
+    .fetch_all(conn)
+    .await?;
+    let unchanged = |suspect: &&Suspect| locked.iter().any(|row| row.id == suspect.id && row.cast_at == suspect.cast_at);
+    Ok(suspects.iter().filter(unchanged).collect())
+}
+
+/// Asks the rules about these votes, and about earlier ones that share a device, an undeclared device's network, or the
+/// voter. Counts look both ways in time.
+async fn suspects(conn: &mut PgConnection, touched: &[VoteId]) -> sqlx::Result<Vec<Suspect>> {
+    let rows = sqlx::query!(
+        r#"
+        with touched as materialized (
+            select * from vote_traces where vote_id = any($1)
+        ), origins as (
+            select distinct device, network, model_id, value from touched where value <> 0
+        ), cohort as (
+            select vote_id from touched
+            union
+            select other.vote_id from origins join vote_traces as other using (device, model_id, value)
+            where other.cast_at > now() - interval '24 hours'
+            union
+            select other.vote_id from origins join vote_traces as other using (network, model_id, value)
+            where origins.device is null and other.device is null and other.cast_at > now() - interval '1 hour'
+            union
+            select votes.id from (select distinct user_id from touched) as voter join votes using (user_id)
+            where votes.cast_at > now() - interval '10 minutes'
+        ), bins as (
+            select model_id, value, date_bin('10 minutes', cast_at, 'epoch') as bin, count(*) as votes
+            from vote_traces
+            where cast_at >= (select date_bin('10 minutes', min(cast_at), 'epoch')
+                              from vote_traces where vote_id in (select vote_id from cohort))
+            group by model_id, value, bin
+        ), usual as (
+            -- A week has 1,008 times ten minutes.
+            select model_id, sum(up + down)::float8 / 1008 as votes from vote_counts
+            where period = 'day' and starts_on >= (now() at time zone 'UTC')::date - 7
+                  and starts_on < (now() at time zone 'UTC')::date
+            group by model_id
+        )
+        select trace.vote_id as "id: VoteId", trace.cast_at, trace.account_created_at,
+               trace.device is not null as "is_known!", coalesce(trace.device, trace.network) as cluster,
+               frantic.votes as "votes!", device.others as "device_others!", device.new as "device_new!",
+               network.others as "network_others!", bins.votes as "surge!", coalesce(usual.votes, 0) as "usual!"
+        from cohort
+        join vote_traces as trace using (vote_id)
+        join votes on votes.id = vote_id and votes.state = 'counted' and votes.value <> 0
+                      and votes.cast_at = trace.cast_at
+                      and (votes.settled_at is null or votes.settled_at < votes.cast_at)
+        join bins on bins.model_id = trace.model_id and bins.value = trace.value
+                     and bins.bin = date_bin('10 minutes', trace.cast_at, 'epoch')
+        left join usual on usual.model_id = trace.model_id
+        cross join lateral (
+            select greatest(count(*) filter (where at <= trace.cast_at), count(*) filter (where at >= trace.cast_at))
+                   as votes from (
+                select at from vote_events
+                where user_id = trace.user_id and action in ('cast', 'withdraw')
+                      and at > trace.cast_at - interval '1 minute' and at < trace.cast_at + interval '1 minute'
+                limit 200) as event
+        ) as frantic
+        cross join lateral (
+            select count(*) as others, count(*) filter (where was_new) as new from (
+                select cast_at - account_created_at < interval '24 hours' as was_new from vote_traces as other
+                where other.device = trace.device and other.model_id = trace.model_id
+                      and other.cast_at > trace.cast_at - interval '24 hours'
+                      and other.cast_at < trace.cast_at + interval '24 hours'
+                      and other.value = trace.value and other.user_id <> trace.user_id
+                limit 100) as other
+        ) as device
+        cross join lateral (
+            select count(*) as others from (
+                select from vote_traces as other
+                where other.network = trace.network and other.model_id = trace.model_id
+                      and other.cast_at > trace.cast_at - interval '1 hour'
+                      and other.cast_at < trace.cast_at + interval '1 hour'
+                      and other.value = trace.value and other.user_id <> trace.user_id
+                limit 100) as other
+        ) as network
+        "#,
+        touched as &[VoteId],
+    )
+    .fetch_all(conn)
+    .await?;
+    let suspects = rows.into_iter().filter_map(|row| {
+        let evidence = Evidence {
+            account_age: row.cast_at - row.account_created_at,
+            votes_within_minute: row.votes,
+            device: Device::of(row.is_known, row.device_others, row.device_new),
+            network_others: row.network_others,
+            surge: Some(Surge { votes: row.surge, usual: row.usual }),
+        };
+        match rules::judge(&evidence) {
+            Verdict::Hold(reasons) => {
+                Some(Suspect { id: row.id, cast_at: row.cast_at, reasons, cluster: row.cluster })
+            }
+            Verdict::Count => None,
+        }
+    });
+    Ok(suspects.collect())
+}
