@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use bellwork_jobs::kinds::close_stale_sessions::CloseStaleSessions;
 use bellwork_jobs::kinds::prune_ledger::PruneLedger;
+use bellwork_jobs::kinds::prune_votes::PruneVotes;
+use bellwork_jobs::kinds::review_votes::ReviewVotes;
 use bellwork_jobs::submit::{Options, Submitter, new_job};
 use bellwork_shared::ids::JobId;
 use bellwork_shared::ledger::{self, NewJob};
@@ -46,6 +48,18 @@ pub static ALL: &[Schedule] = &[
         cron: "0 17 3 * * *",
         missed: Missed::RunOnce,
         job: || new_job(&PruneLedger {}, Options::default()),
+    },
+    Schedule {
+        name: "prune_votes",
+        cron: "0 27 3 * * *",
+        missed: Missed::RunOnce,
+        job: || new_job(&PruneVotes {}, Options::default()),
+    },
+    Schedule {
+        name: "review_votes",
+        cron: "30 * * * * *",
+        missed: Missed::Skip,
+        job: || new_job(&ReviewVotes {}, Options::default()),
     },
     Schedule {
         name: "close_stale_sessions",

@@ -4,6 +4,8 @@ pub mod close_stale_sessions;
 pub mod grade_attempt;
 pub mod notify_user;
 pub mod prune_ledger;
+pub mod prune_votes;
+pub mod review_votes;
 pub mod send_email;
 pub mod update_leaderboard;
 
@@ -15,6 +17,8 @@ pub static ALL: &[Kind] = &[
     Kind::of::<grade_attempt::GradeAttempt>(),
     Kind::of::<notify_user::NotifyUser>(),
     Kind::of::<prune_ledger::PruneLedger>(),
+    Kind::of::<prune_votes::PruneVotes>(),
+    Kind::of::<review_votes::ReviewVotes>(),
     Kind::of::<send_email::SendEmail>(),
     Kind::of::<update_leaderboard::UpdateLeaderboard>(),
 ];
@@ -59,6 +63,8 @@ mod tests {
             ("grade_attempt", 1, "ai", "normal", 5),
             ("notify_user", 1, "notification", "high", 5),
             ("prune_ledger", 1, "maintenance", "normal", 5),
+            ("prune_votes", 1, "maintenance", "normal", 5),
+            ("review_votes", 1, "maintenance", "normal", 5),
             ("send_email", 1, "email", "normal", 5),
             ("update_leaderboard", 1, "leaderboard", "high", 5),
         ];

@@ -18,6 +18,8 @@ const PAGE: i64 = 1000;
 /// The time of a vote is that of its transaction's beginning; it is there for others at the latest so much later. Until
 /// then a review looks again.
 const SETTLING: TimeDelta = TimeDelta::seconds(60);
+/// What is usual is an average over so many times ten minutes.
+const TEN_MINUTES_IN_A_WEEK: f64 = 1008.0;
 
 /// Up to where votes have been reviewed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -152,45 +154,95 @@ async fn still_suspect<'a>(conn: &mut PgConnection, suspects: &'a [Suspect]) -> 
     Ok(suspects.iter().filter(unchanged).collect())
 }
 
-/// Asks the rules about these votes, and about earlier ones that share a device, an undeclared device's network, or the
-/// voter. Counts look both ways in time.
+/// Asks the rules about these votes and those of the same origin.
 async fn suspects(conn: &mut PgConnection, touched: &[VoteId]) -> sqlx::Result<Vec<Suspect>> {
-    let rows = sqlx::query!(
+    let cohort = cohort(conn, touched).await?;
+    let candidates = candidates(conn, &cohort).await?;
+    let suspect = |candidate: Candidate| match rules::judge(&candidate.evidence()) {
+        Verdict::Hold(reasons) => {
+            let Candidate { id, cast_at, cluster, .. } = candidate;
+            Some(Suspect { id, cast_at, reasons, cluster })
+        }
+        Verdict::Count => None,
+    };
+    Ok(candidates.into_iter().filter_map(suspect).collect())
+}
+
+/// These votes and earlier ones that share a device, an undeclared device's network, or the voter.
+async fn cohort(conn: &mut PgConnection, touched: &[VoteId]) -> sqlx::Result<Vec<VoteId>> {
+    sqlx::query_scalar!(
         r#"
         with touched as materialized (
             select * from vote_traces where vote_id = any($1)
         ), origins as (
             select distinct device, network, model_id, value from touched where value <> 0
-        ), cohort as (
-            select vote_id from touched
-            union
-            select other.vote_id from origins join vote_traces as other using (device, model_id, value)
-            where other.cast_at > now() - interval '24 hours'
-            union
-            select other.vote_id from origins join vote_traces as other using (network, model_id, value)
-            where origins.device is null and other.device is null and other.cast_at > now() - interval '1 hour'
-            union
-            select votes.id from (select distinct user_id from touched) as voter join votes using (user_id)
-            where votes.cast_at > now() - interval '10 minutes'
-        ), bins as (
+        )
+        select vote_id as "vote_id!: VoteId" from touched
+        union
+        select other.vote_id from origins join vote_traces as other using (device, model_id, value)
+        where other.cast_at > now() - interval '24 hours'
+        union
+        select other.vote_id from origins join vote_traces as other using (network, model_id, value)
+        where origins.device is null and other.device is null and other.cast_at > now() - interval '1 hour'
+        union
+        select votes.id from (select distinct user_id from touched) as voter join votes using (user_id)
+        where votes.cast_at > now() - interval '10 minutes'
+        "#,
+        touched as &[VoteId],
+    )
+    .fetch_all(conn)
+    .await
+}
+
+/// A counted vote with what the rules look at.
+struct Candidate {
+    id: VoteId,
+    cast_at: DateTime<Utc>,
+    account_created_at: DateTime<Utc>,
+    is_known: bool,
+    cluster: Option<Vec<u8>>,
+    votes_within_minute: i64,
+    device_others: i64,
+    device_new: i64,
+    network_others: i64,
+    surge: i64,
+    usual: f64,
+}
+
+impl Candidate {
+    fn evidence(&self) -> Evidence {
+        Evidence {
+            account_age: self.cast_at - self.account_created_at,
+            votes_within_minute: self.votes_within_minute,
+            device: Device::of(self.is_known, self.device_others, self.device_new),
+            network_others: self.network_others,
+            surge: Some(Surge { votes: self.surge, usual: self.usual }),
+        }
+    }
+}
+
+/// Those of the cohort that count and that no operator has decided about since. Counts look both ways in time.
+async fn candidates(conn: &mut PgConnection, cohort: &[VoteId]) -> sqlx::Result<Vec<Candidate>> {
+    sqlx::query_as!(
+        Candidate,
+        r#"
+        with bins as (
             select model_id, value, date_bin('10 minutes', cast_at, 'epoch') as bin, count(*) as votes
             from vote_traces
             where cast_at >= (select date_bin('10 minutes', min(cast_at), 'epoch')
-                              from vote_traces where vote_id in (select vote_id from cohort))
+                              from vote_traces where vote_id = any($1))
             group by model_id, value, bin
         ), usual as (
-            -- A week has 1,008 times ten minutes.
-            select model_id, sum(up + down)::float8 / 1008 as votes from vote_counts
+            select model_id, sum(up + down)::float8 / $2::float8 as votes from vote_counts
             where period = 'day' and starts_on >= (now() at time zone 'UTC')::date - 7
                   and starts_on < (now() at time zone 'UTC')::date
             group by model_id
         )
         select trace.vote_id as "id: VoteId", trace.cast_at, trace.account_created_at,
                trace.device is not null as "is_known!", coalesce(trace.device, trace.network) as cluster,
-               frantic.votes as "votes!", device.others as "device_others!", device.new as "device_new!",
+               frantic.votes as "votes_within_minute!", device.others as "device_others!", device.new as "device_new!",
                network.others as "network_others!", bins.votes as "surge!", coalesce(usual.votes, 0) as "usual!"
-        from cohort
-        join vote_traces as trace using (vote_id)
+        from vote_traces as trace
         join votes on votes.id = vote_id and votes.state = 'counted' and votes.value <> 0
                       and votes.cast_at = trace.cast_at
                       and (votes.settled_at is null or votes.settled_at < votes.cast_at)
@@ -223,25 +275,11 @@ async fn suspects(conn: &mut PgConnection, touched: &[VoteId]) -> sqlx::Result<V
                       and other.value = trace.value and other.user_id <> trace.user_id
                 limit 100) as other
         ) as network
+        where trace.vote_id = any($1)
         "#,
-        touched as &[VoteId],
+        cohort as &[VoteId],
+        TEN_MINUTES_IN_A_WEEK,
     )
     .fetch_all(conn)
-    .await?;
-    let suspects = rows.into_iter().filter_map(|row| {
-        let evidence = Evidence {
-            account_age: row.cast_at - row.account_created_at,
-            votes_within_minute: row.votes,
-            device: Device::of(row.is_known, row.device_others, row.device_new),
-            network_others: row.network_others,
-            surge: Some(Surge { votes: row.surge, usual: row.usual }),
-        };
-        match rules::judge(&evidence) {
-            Verdict::Hold(reasons) => {
-                Some(Suspect { id: row.id, cast_at: row.cast_at, reasons, cluster: row.cluster })
-            }
-            Verdict::Count => None,
-        }
-    });
-    Ok(suspects.collect())
+    .await
 }
