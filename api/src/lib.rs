@@ -2,6 +2,7 @@
 
 mod app;
 mod auth;
+mod client;
 mod cursor;
 mod describe;
 mod error;
@@ -10,6 +11,7 @@ mod idempotency;
 mod input;
 mod observe;
 mod openapi;
+mod origin;
 mod passwords;
 mod reply;
 pub mod routes;

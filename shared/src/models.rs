@@ -4,6 +4,9 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::ids::ModelId;
 
@@ -108,8 +111,35 @@ impl TryFrom<String> for Description {
     }
 }
 
+fn text(longest: usize, pattern: &str) -> ObjectBuilder {
+    ObjectBuilder::new().schema_type(Type::String).max_length(Some(longest)).pattern(Some(pattern))
+}
+
+impl PartialSchema for Slug {
+    fn schema() -> RefOr<Schema> {
+        text(MAX_SLUG, "^[a-z0-9]+(-[a-z0-9]+)*$").min_length(Some(1)).into()
+    }
+}
+
+impl PartialSchema for ModelName {
+    fn schema() -> RefOr<Schema> {
+        let printable = r"^[^\s\u0000-\u001f\u007f-\u009f][^\u0000-\u001f\u007f-\u009f]*$";
+        text(MAX_NAME, printable).min_length(Some(1)).into()
+    }
+}
+
+impl PartialSchema for Description {
+    fn schema() -> RefOr<Schema> {
+        text(MAX_DESCRIPTION, r"^[^\u0000-\u0009\u000b-\u001f\u007f-\u009f]*$").into()
+    }
+}
+
+impl ToSchema for Slug {}
+impl ToSchema for ModelName {}
+impl ToSchema for Description {}
+
 /// A model.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Model {
     /// Its id.
     pub id: ModelId,
@@ -124,7 +154,7 @@ pub struct Model {
 }
 
 /// A model to be stored, as it comes over HTTP.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NewModel {
     /// Its name in paths; never changed.
@@ -144,7 +174,7 @@ fn active() -> bool {
 }
 
 /// What is to be changed of a model; what is left out stays.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ModelChange {
     /// Another name.

@@ -9,7 +9,7 @@ use crate::models::{ModelName, Slug};
 use crate::ranking::Period;
 
 /// A model's place. Equal scores share a rank, and the next rank is left out.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct RankedModel {
     /// From 1.
     pub rank: i64,
@@ -26,7 +26,7 @@ pub struct RankedModel {
 }
 
 /// A model, as far as a ranking names it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct ModelRef {
     /// Its name in paths.
     pub slug: Slug,

@@ -17,6 +17,9 @@ pub mod traces;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 
 /// What a student says of a model's help. Over HTTP it is a number.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
@@ -44,6 +47,14 @@ impl TryFrom<i16> for Ballot {
     }
 }
 
+impl PartialSchema for Ballot {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::Integer).enum_values(Some([-1, 0, 1])).into()
+    }
+}
+
+impl ToSchema for Ballot {}
+
 impl From<Ballot> for i16 {
     fn from(ballot: Ballot) -> Self {
         ballot as Self
@@ -51,7 +62,7 @@ impl From<Ballot> for i16 {
 }
 
 /// Whether a live vote counts.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
 #[serde(rename_all = "snake_case")]
 #[sqlx(type_name = "vote_state", rename_all = "snake_case")]
 pub enum VoteState {
@@ -64,7 +75,7 @@ pub enum VoteState {
 }
 
 /// A student's own vote, as they see it: whether it counts is not told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 pub struct OwnVote {
     /// What they said.
     pub value: Ballot,
@@ -73,7 +84,7 @@ pub struct OwnVote {
 }
 
 /// How a model stands.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, ToSchema)]
 pub struct Tally {
     /// Votes for it.
     pub up: i64,

@@ -4,6 +4,9 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
 use sqlx::types::Json;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
+use utoipa::{PartialSchema, ToSchema};
 use uuid::Uuid;
 
 use super::rules::Reason;
@@ -15,7 +18,8 @@ use crate::models::Slug;
 pub const BULK_LIMIT: i64 = 1000;
 
 /// A vote that does not count, with the reasons.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
+#[schema(as = SetAsideVote)]
 pub struct SetAside {
     /// Its id.
     pub id: VoteId,
@@ -38,7 +42,7 @@ pub struct SetAside {
 }
 
 /// Who voted.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct Voter {
     /// Their id.
     pub id: UserId,
@@ -81,8 +85,16 @@ impl TryFrom<String> for Cluster {
     }
 }
 
+impl PartialSchema for Cluster {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[0-9a-f]{32}$")).into()
+    }
+}
+
+impl ToSchema for Cluster {}
+
 /// An operator's decision.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Decision {
     /// It counts, for the periods in which it was cast.

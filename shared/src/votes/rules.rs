@@ -74,7 +74,7 @@ pub static ALL: &[Rule] = &[
 ];
 
 /// Why a vote is suspicious.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Reason {
     /// The rule's name.
     pub rule: String,
