@@ -57,3 +57,44 @@ impl Job for PruneVotes {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+    use sqlx::PgPool;
+
+    use super::*;
+    use crate::marker::Marker;
+    use crate::rehearsal::Stage;
+
+    #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+    async fn months_come_and_go_and_traces_are_deleted(database: PgPool) {
+        let prepare = [
+            "select ensure_vote_events_partition((now() - interval '26 months')::date)",
+            "select ensure_vote_events_partition((now() - interval '23 months')::date)",
+            "do $$ begin execute 'drop table vote_events_' || to_char(now() at time zone 'UTC' + interval '1 month', \
+             'YYYY_MM'); end $$",
+            "insert into vote_events (id, at, vote_id, user_id, model_id, action, value)
+             select gen_random_uuid(), now() - interval '26 months', id, id, id, 'cast', 1 from gen_random_uuid() as id",
+            "insert into vote_events (id, at, vote_id, user_id, model_id, action, value)
+             select gen_random_uuid(), '2020-01-01', id, id, id, 'cast', 1 from gen_random_uuid() as id",
+            "insert into vote_traces (vote_id, user_id, model_id, value, account_created_at, cast_at)
+             select id, id, id, 1, now(), now() - interval '49 hours' from gen_random_uuid() as id",
+        ];
+        for statement in prepare {
+            sqlx::query(statement).execute(&database).await.unwrap();
+        }
+        let stage = Stage::new(&database, Marker::Rubric);
+        for (months_made, months_dropped, traces) in [(1, 1, 1), (0, 0, 0)] {
+            let expected = json!({
+                "months_made": months_made, "months_dropped": months_dropped, "in_default": 1, "traces": traces,
+            });
+            assert_eq!(stage.perform(&PruneVotes {}).await.unwrap().result(), &expected);
+        }
+    }
+
+    #[test]
+    fn the_stored_shape_is_read() {
+        assert_eq!(serde_json::from_str::<PruneVotes>("{}").unwrap(), PruneVotes {});
+    }
+}

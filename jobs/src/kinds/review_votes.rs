@@ -43,3 +43,75 @@ impl Job for ReviewVotes {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bellwork_shared::ids::UserId;
+    use bellwork_shared::models::{self, NewModel, Slug};
+    use bellwork_shared::votes::Ballot;
+    use bellwork_shared::votes::casting;
+    use bellwork_shared::votes::evidence::{self, NewVote};
+    use bellwork_shared::votes::rules::Verdict;
+    use bellwork_shared::votes::traces::Keys;
+    use sqlx::PgPool;
+
+    use super::*;
+    use crate::marker::Marker;
+    use crate::rehearsal::{Stage, register};
+
+    async fn publish(database: &PgPool) -> Slug {
+        let new: NewModel = serde_json::from_value(json!({ "slug": "ada", "name": "Ada" })).unwrap();
+        models::insert(&mut database.acquire().await.unwrap(), &new).await.unwrap();
+        new.slug
+    }
+
+    /// A vote that nobody judges when it is cast.
+    async fn vote(database: &PgPool, keys: &Keys, user: UserId, model: &Slug) {
+        let trace = keys.today(database).await.unwrap().trace(Some("one"), "203.0.113.7".parse().unwrap());
+        let vote = NewVote { user, model, ballot: Ballot::Up, trace };
+        let mut transaction = database.begin().await.unwrap();
+        let gathered = evidence::gather(&mut transaction, &vote).await.unwrap().unwrap();
+        casting::cast(&mut transaction, &vote, &gathered, &Verdict::Count).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
+
+    async fn up(database: &PgPool) -> i64 {
+        let sum = "select coalesce(sum(up), 0)::bigint from vote_counts where period = 'all'";
+        sqlx::query_scalar(sum).fetch_one(database).await.unwrap()
+    }
+
+    #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+    async fn a_farm_is_held_back_once_however_often_the_job_runs(database: PgPool) {
+        let (model, keys) = (publish(&database).await, Keys::default());
+        for n in 0..8 {
+            let user = register(&mut database.acquire().await.unwrap(), &format!("Zoe{n}")).await;
+            vote(&database, &keys, user, &model).await;
+        }
+        assert_eq!(up(&database).await, 8);
+        let stage = Stage::new(&database, Marker::Rubric);
+        for held in [8, 0] {
+            let performed = stage.perform(&ReviewVotes {}).await.unwrap();
+            assert_eq!(performed.result(), &json!({ "reviewed": 8, "held": held }), "the last minute is looked at twice");
+            assert!(performed.children().is_empty());
+            assert_eq!(up(&database).await, 0);
+        }
+    }
+
+    #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+    async fn a_long_queue_of_votes_is_reviewed_in_pages(database: PgPool) {
+        let traces = "insert into vote_traces (vote_id, user_id, model_id, value, account_created_at, cast_at)
+                      select gen_random_uuid(), gen_random_uuid(), gen_random_uuid(), 1, now(),
+                             now() - make_interval(mins => 5, secs => n) from generate_series(1, 1500) as n";
+        sqlx::query(traces).execute(&database).await.unwrap();
+        let stage = Stage::new(&database, Marker::Rubric);
+        let first = stage.perform(&ReviewVotes {}).await.unwrap();
+        assert_eq!((first.result()["reviewed"].as_u64(), first.children().len()), (Some(1000), 1));
+        let second = stage.perform(&ReviewVotes {}).await.unwrap();
+        assert_eq!((second.result()["reviewed"].as_u64(), second.children().len()), (Some(500), 0));
+    }
+
+    #[test]
+    fn the_stored_shape_is_read() {
+        assert_eq!(serde_json::from_str::<ReviewVotes>("{}").unwrap(), ReviewVotes {});
+    }
+}

@@ -95,3 +95,76 @@ pub async fn cast(
 pub(super) fn names(reasons: &[Reason]) -> Vec<String> {
     reasons.iter().map(|reason| reason.rule.clone()).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::future::join_all;
+    use sqlx::PgPool;
+    use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+    use super::super::rehearsal::{Booth, publish, register, states, suspicion};
+    use super::super::{counts, traces};
+    use super::*;
+    use crate::ranking::Period;
+
+    /// The ranking's first model, as `user` sees it: up, down, own vote.
+    async fn seen(database: &PgPool, user: UserId) -> (i64, i64, Ballot) {
+        let mut conn = database.acquire().await.unwrap();
+        let ranking = counts::ranking(&mut conn, Period::Day, user, 1).await.unwrap();
+        (ranking[0].up, ranking[0].down, ranking[0].my_vote)
+    }
+
+    #[sqlx::test(migrator = "crate::database::MIGRATIONS")]
+    async fn a_held_vote_counts_for_its_voter_alone_whatever_they_do(database: PgPool) {
+        let (model, booth) = (publish(&database, "a").await, Booth::new(&database));
+        let (user, other) = (register(&database, 300).await, register(&database, 300).await);
+        booth.force(user, &model, Ballot::Up, suspicion()).await;
+        assert_eq!(seen(&database, user).await, (1, 0, Ballot::Up));
+        assert_eq!(seen(&database, other).await, (0, 0, Ballot::Withdrawn));
+        booth.force(user, &model, Ballot::Withdrawn, Verdict::Count).await;
+        assert_eq!(seen(&database, user).await, (0, 0, Ballot::Withdrawn));
+        booth.force(user, &model, Ballot::Down, Verdict::Count).await;
+        assert_eq!(seen(&database, user).await, (0, 1, Ballot::Down));
+        assert_eq!(seen(&database, other).await, (0, 0, Ballot::Withdrawn));
+        assert_eq!(states(&database).await, (0, 1, 0), "a withdrawal does not wash it clean");
+    }
+
+    #[sqlx::test(migrator = "crate::database::MIGRATIONS")]
+    async fn all_votes_of_one_student_at_once_are_one_vote(_: PgPoolOptions, options: PgConnectOptions) {
+        let database = PgPoolOptions::new().max_connections(24).connect_with(options).await.unwrap();
+        let (model, booth) = (publish(&database, "a").await, Booth::new(&database));
+        let user = register(&database, 300).await;
+        let ballots = [Ballot::Up, Ballot::Down].into_iter().cycle().take(20);
+        join_all(ballots.map(|ballot| booth.force(user, &model, ballot, Verdict::Count))).await;
+        let (up, down, own) = seen(&database, user).await;
+        assert_eq!((up, down), if own == Ballot::Up { (1, 0) } else { (0, 1) });
+        database.close().await;
+    }
+
+    #[sqlx::test(migrator = "crate::database::MIGRATIONS")]
+    async fn the_same_vote_again_and_a_withdrawal_of_none_leave_no_trace(database: PgPool) {
+        let (model, booth) = (publish(&database, "a").await, Booth::new(&database));
+        let user = register(&database, 300).await;
+        for (ballot, events) in
+            [(Ballot::Withdrawn, 0), (Ballot::Up, 1), (Ballot::Up, 1), (Ballot::Withdrawn, 2), (Ballot::Withdrawn, 2)]
+        {
+            booth.force(user, &model, ballot, Verdict::Count).await;
+            let count = sqlx::query_scalar::<_, i64>("select count(*) from vote_events").fetch_one(&database);
+            assert_eq!(count.await.unwrap(), events, "{ballot:?}");
+        }
+    }
+
+    #[sqlx::test(migrator = "crate::database::MIGRATIONS")]
+    async fn the_votes_of_who_is_erased_stay_and_are_nobodys(database: PgPool) {
+        let (model, booth) = (publish(&database, "a").await, Booth::new(&database));
+        let (user, other) = (register(&database, 300).await, register(&database, 300).await);
+        booth.force(user, &model, Ballot::Up, Verdict::Count).await;
+        assert_eq!(traces::anonymize(&mut database.acquire().await.unwrap(), user).await.unwrap(), 1);
+        assert_eq!(seen(&database, other).await, (1, 0, Ballot::Withdrawn));
+        let left = "select (select count(*) from votes where user_id = $1)
+                           + (select count(*) from vote_events where user_id = $1)
+                           + (select count(*) from vote_traces where user_id = $1)";
+        let left: i64 = sqlx::query_scalar(left).bind(user.0).fetch_one(&database).await.unwrap();
+        assert_eq!(left, 0);
+    }
+}

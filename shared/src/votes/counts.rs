@@ -168,3 +168,181 @@ pub async fn recount(conn: &mut PgConnection) -> sqlx::Result<Vec<Drift>> {
     .fetch_all(conn)
     .await
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashMap;
+
+    use chrono::{Datelike, Days, Utc};
+    use futures_util::future::join_all;
+    use rand::rngs::StdRng;
+    use rand::{RngExt, SeedableRng};
+    use sqlx::PgPool;
+    use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
+
+    use super::super::moderation::{self, Decision};
+    use super::super::rehearsal::{Booth, publish, register, states, suspicion};
+    use super::super::review;
+    use super::super::rules::Verdict;
+    use super::*;
+    use crate::ids::VoteId;
+
+    const BALLOTS: [Ballot; 3] = [Ballot::Up, Ballot::Down, Ballot::Withdrawn];
+
+    async fn recounted(database: &PgPool) -> Vec<Drift> {
+        let mut transaction = database.begin().await.unwrap();
+        let drift = recount(&mut transaction).await.unwrap();
+        transaction.commit().await.unwrap();
+        drift
+    }
+
+    /// One of many who do anything in any order: vote, change, withdraw, hold back, release, reject, review, recount.
+    async fn interfere(database: &PgPool, seed: u64, users: &[UserId], models: &[Slug]) {
+        let mut random = StdRng::seed_from_u64(seed);
+        let booth = Booth::new(database);
+        for _ in 0..60 {
+            let (user, model) =
+                (users[random.random_range(0..users.len())], &models[random.random_range(0..models.len())]);
+            let ballot = BALLOTS[random.random_range(0..3)];
+            match random.random_range(0..20) {
+                0..12 => booth.force(user, model, ballot, Verdict::Count).await,
+                12..15 => booth.force(user, model, ballot, suspicion()).await,
+                15..18 => settle_some(database, &mut random).await,
+                18 => review_once(database).await,
+                _ => drop(recounted(database).await),
+            }
+        }
+    }
+
+    async fn settle_some(database: &PgPool, random: &mut StdRng) {
+        let decision = if random.random() { Decision::Release } else { Decision::Reject };
+        let share = random.random_range(0.0..0.3);
+        let some: Vec<VoteId> = sqlx::query_scalar("select id from votes where random() < $1")
+            .bind(share)
+            .fetch_all(database)
+            .await
+            .unwrap();
+        let mut transaction = database.begin().await.unwrap();
+        moderation::settle_all(&mut transaction, &some, decision, UserId::new()).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
+
+    async fn review_once(database: &PgPool) {
+        let findings = review::look(&mut database.acquire().await.unwrap(), Utc::now()).await.unwrap();
+        let mut transaction = database.begin().await.unwrap();
+        review::record(&mut transaction, &findings).await.unwrap();
+        transaction.commit().await.unwrap();
+    }
+
+    #[sqlx::test(migrator = "crate::database::MIGRATIONS")]
+    async fn any_interleaving_leaves_the_counts_that_a_recount_gives(_: PgPoolOptions, options: PgConnectOptions) {
+        let database = PgPoolOptions::new().max_connections(24).connect_with(options).await.unwrap();
+        let models = [publish(&database, "a").await, publish(&database, "b").await, publish(&database, "c").await];
+        let mut users = Vec::new();
+        for _ in 0..12 {
+            users.push(register(&database, 300).await);
+        }
+        let seed: u64 = rand::rng().random();
+        for round in 0..3 {
+            let others = (0..8).map(|other| interfere(&database, seed ^ (round * 8 + other), &users, &models));
+            join_all(others).await;
+            assert_eq!(recounted(&database).await, [], "round {round}, seed {seed}");
+        }
+        let (counted, held, rejected) = states(&database).await;
+        assert!(counted > 0 && held + rejected > 0, "{counted} {held} {rejected}");
+        let events: (i64, i64) = sqlx::query_as(
+            "select (select count(distinct vote_id) from vote_events where action = 'cast'), (select count(*) from votes)",
+        )
+        .fetch_one(&database)
+        .await
+        .unwrap();
+        assert_eq!(events.0, events.1, "every vote has a history");
+        database.close().await;
+    }
+
+    #[sqlx::test(migrator = "crate::database::MIGRATIONS")]
+    async fn a_recount_mends_what_has_drifted(database: PgPool) {
+        let (model, user) = (publish(&database, "a").await, register(&database, 300).await);
+        Booth::new(&database).force(user, &model, Ballot::Up, Verdict::Count).await;
+        sqlx::query("update vote_counts set up = up + 5 where period in ('all', 'day')")
+            .execute(&database)
+            .await
+            .unwrap();
+        sqlx::query("delete from vote_counts where period = 'week'").execute(&database).await.unwrap();
+        let drift = recounted(&database).await;
+        let differences: Vec<_> = drift.iter().map(|drift| (drift.period, drift.up, drift.down)).collect();
+        assert_eq!(differences, [(Period::All, -5, 0), (Period::Week, 1, 0), (Period::Day, -5, 0)]);
+        assert_eq!(recounted(&database).await, []);
+    }
+
+    fn wilson(up: f64, down: f64) -> f64 {
+        let (votes, z) = (up + down, 1.96_f64);
+        if up == 0.0 {
+            return 0.0;
+        }
+        let (share, square) = (up / votes, z * z);
+        let margin = z * ((share * (1.0 - share) + square / (4.0 * votes)) / votes).sqrt();
+        (share + square / (2.0 * votes) - margin) / (1.0 + square / votes)
+    }
+
+    fn is_within(period: Period, days_ago: u64) -> bool {
+        let (today, day) = (Utc::now().date_naive(), Utc::now().date_naive() - Days::new(days_ago));
+        match period {
+            Period::All => true,
+            Period::Month => (day.year(), day.month()) == (today.year(), today.month()),
+            Period::Week => day.iso_week() == today.iso_week(),
+            Period::Day => day == today,
+        }
+    }
+
+    #[sqlx::test(migrator = "crate::database::MIGRATIONS")]
+    async fn the_ranking_is_the_one_of_a_plain_model(database: PgPool) {
+        let (names, days) = (["a", "b", "c", "d", "e"], [0, 1, 6, 20, 40]);
+        for name in names {
+            publish(&database, name).await;
+        }
+        let mut random = StdRng::seed_from_u64(7);
+        let mut votes = Vec::new();
+        for _ in 0..400 {
+            let (model, value) = (random.random_range(0..4), [1_i16, 1, -1][random.random_range(0..3)]);
+            votes.push((names[model], value, days[random.random_range(0..5)]));
+        }
+        // A twin, for the tie.
+        let twins: Vec<_> = votes.iter().filter(|vote| vote.0 == "a").map(|vote| ("e", vote.1, vote.2)).collect();
+        votes.extend(twins);
+        for (model, value, days_ago) in &votes {
+            let insert = "insert into votes (id, user_id, model_id, value, cast_at)
+                          select gen_random_uuid(), gen_random_uuid(), id, $2, now() - make_interval(days => $3)
+                          from models where slug = $1";
+            let days_ago = i32::try_from(*days_ago).unwrap();
+            sqlx::query(insert).bind(model).bind(value).bind(days_ago).execute(&database).await.unwrap();
+        }
+        recounted(&database).await;
+        for period in [Period::All, Period::Month, Period::Week, Period::Day] {
+            let mut tallies: HashMap<&str, (f64, f64)> = names.iter().map(|name| (*name, (0.0, 0.0))).collect();
+            for (model, value, _) in votes.iter().filter(|vote| is_within(period, vote.2)) {
+                let tally = tallies.get_mut(model).unwrap();
+                if *value == 1 { tally.0 += 1.0 } else { tally.1 += 1.0 }
+            }
+            let mut conn = database.acquire().await.unwrap();
+            let ranking = ranking(&mut conn, period, UserId::new(), 100).await.unwrap();
+            assert_eq!(ranking.len(), 5);
+            for entry in &ranking {
+                let (up, down) = tallies[entry.model.slug.as_str()];
+                assert_eq!((entry.up as f64, entry.down as f64), (up, down), "{period:?} {entry:?}");
+                assert!((entry.score - wilson(up, down)).abs() < 1e-6, "{period:?} {entry:?}");
+                let better = tallies.values().filter(|tally| wilson(tally.0, tally.1) > entry.score + 1e-6).count();
+                assert_eq!(entry.rank as usize, better + 1, "{period:?} {entry:?}");
+            }
+            assert!(ranking.is_sorted_by_key(|entry| entry.rank));
+        }
+        let view: (i64, i64) = sqlx::query_as(
+            "select up, down from vote_summary where slug = 'a' and period = 'all'",
+        )
+        .fetch_one(&database)
+        .await
+        .unwrap();
+        let count = |value| votes.iter().filter(|vote| vote.0 == "a" && vote.1 == value).count() as i64;
+        assert_eq!(view, (count(1), count(-1)));
+    }
+}

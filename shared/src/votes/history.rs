@@ -89,3 +89,69 @@ pub async fn in_default(conn: &mut PgConnection) -> sqlx::Result<i64> {
     );
     rows.fetch_one(conn).await
 }
+
+#[cfg(test)]
+mod tests {
+    use chrono::TimeZone;
+    use serde_json::Value;
+    use sqlx::PgPool;
+
+    use super::*;
+
+    async fn append(database: &PgPool, at: &str) {
+        let insert = "insert into vote_events (id, at, vote_id, user_id, model_id, action, value)
+                      select gen_random_uuid(), $1::timestamptz, id, id, id, 'cast', 1 from gen_random_uuid() as id";
+        sqlx::query(insert).bind(at.parse::<DateTime<Utc>>().unwrap()).execute(database).await.unwrap();
+    }
+
+    async fn ensure(database: &PgPool, day: &str) -> sqlx::Result<bool> {
+        sqlx::query_scalar("select ensure_vote_events_partition($1::text::date)").bind(day).fetch_one(database).await
+    }
+
+    #[sqlx::test(migrator = "crate::database::MIGRATIONS")]
+    async fn months_are_made_ahead_and_dropped_when_they_have_ended(database: PgPool) {
+        let mut conn = database.acquire().await.unwrap();
+        assert_eq!(make_months_ahead(&mut conn).await.unwrap(), 0, "the migration made them");
+        for day in ["2024-01-31", "2024-02-01", "2024-03-01"] {
+            assert!(ensure(&database, day).await.unwrap());
+        }
+        append(&database, "2024-01-31T23:59:59Z").await;
+        append(&database, "2024-02-01T00:00:00Z").await;
+        let cutoff = Utc.with_ymd_and_hms(2024, 3, 1, 0, 0, 0).unwrap();
+        assert_eq!(drop_months(&mut conn, cutoff - chrono::TimeDelta::milliseconds(1)).await.unwrap(), 1);
+        assert_eq!(drop_months(&mut conn, cutoff).await.unwrap(), 1);
+        let left: i64 = sqlx::query_scalar("select count(*) from vote_events").fetch_one(&database).await.unwrap();
+        assert_eq!(left, 0);
+        assert!(!ensure(&database, "2024-03-15").await.unwrap(), "March is still there");
+    }
+
+    #[sqlx::test(migrator = "crate::database::MIGRATIONS")]
+    async fn a_vote_without_a_month_is_kept_and_told(database: PgPool) {
+        let mut conn = database.acquire().await.unwrap();
+        assert_eq!(in_default(&mut conn).await.unwrap(), 0);
+        append(&database, "2020-01-01T00:00:00Z").await;
+        assert_eq!(in_default(&mut conn).await.unwrap(), 1);
+        assert!(is_held_by_default(&ensure(&database, "2020-01-01").await.unwrap_err()));
+    }
+
+    /// The names of all tables that a plan reads, and how many partitions were pruned when it began.
+    fn read(plan: &Value, tables: &mut Vec<String>) -> i64 {
+        tables.extend(plan["Relation Name"].as_str().map(str::to_owned));
+        let below = plan["Plans"].as_array().into_iter().flatten().map(|plan| read(plan, tables)).sum::<i64>();
+        below + plan["Subplans Removed"].as_i64().unwrap_or_default()
+    }
+
+    #[sqlx::test(migrator = "crate::database::MIGRATIONS")]
+    async fn a_look_at_the_last_minute_reads_one_month(database: PgPool) {
+        for day in ["2024-01-01", "2024-02-01", "2024-03-01"] {
+            ensure(&database, day).await.unwrap();
+        }
+        let explain = "explain (format json) select from vote_events
+            where user_id = gen_random_uuid() and at > now() - interval '1 minute' and action in ('cast', 'withdraw')";
+        let explained: Value = sqlx::query_scalar(explain).fetch_one(&database).await.unwrap();
+        let mut tables = Vec::new();
+        let pruned = read(&explained[0]["Plan"], &mut tables);
+        assert_eq!(pruned, 3, "{explained}");
+        assert!(!tables.iter().any(|table| table.starts_with("vote_events_2024")), "{tables:?}");
+    }
+}

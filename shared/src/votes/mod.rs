@@ -11,6 +11,8 @@ pub mod counts;
 pub mod evidence;
 pub mod history;
 pub mod moderation;
+#[cfg(test)]
+pub(crate) mod rehearsal;
 pub mod review;
 pub mod rules;
 pub mod traces;

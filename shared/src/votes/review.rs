@@ -250,12 +250,16 @@ async fn candidates(conn: &mut PgConnection, cohort: &[VoteId]) -> sqlx::Result<
                      and bins.bin = date_bin('10 minutes', trace.cast_at, 'epoch')
         left join usual on usual.model_id = trace.model_id
         cross join lateral (
-            select greatest(count(*) filter (where at <= trace.cast_at), count(*) filter (where at >= trace.cast_at))
-                   as votes from (
-                select at from vote_events
-                where user_id = trace.user_id and action in ('cast', 'withdraw')
-                      and at > trace.cast_at - interval '1 minute' and at < trace.cast_at + interval '1 minute'
-                limit 200) as event
+            select coalesce(max(votes), 0) as votes from (
+                select at, count(*) over (order by at range between current row and interval '1 minute' following)
+                           as votes
+                from (
+                    select at from vote_events
+                    where user_id = trace.user_id and action in ('cast', 'withdraw')
+                          and at > trace.cast_at - interval '1 minute' and at < trace.cast_at + interval '1 minute'
+                    order by at limit 200) as event
+                ) as minute
+            where at <= trace.cast_at
         ) as frantic
         cross join lateral (
             select count(*) as others, count(*) filter (where was_new) as new from (
@@ -282,4 +286,133 @@ async fn candidates(conn: &mut PgConnection, cohort: &[VoteId]) -> sqlx::Result<
     )
     .fetch_all(conn)
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use chrono::Days;
+    use sqlx::PgPool;
+
+    use super::super::Ballot;
+    use super::super::moderation::{self, Decision};
+    use super::super::rehearsal::{Booth, publish, register, states};
+    use super::*;
+    use crate::ids::UserId;
+
+    async fn review(database: &PgPool) -> Recorded {
+        let findings = look(&mut database.acquire().await.unwrap(), Utc::now()).await.unwrap();
+        record_in(database, &findings).await
+    }
+
+    async fn record_in(database: &PgPool, findings: &Findings) -> Recorded {
+        let mut transaction = database.begin().await.unwrap();
+        let recorded = record(&mut transaction, findings).await.unwrap();
+        transaction.commit().await.unwrap();
+        recorded
+    }
+
+    async fn up(database: &PgPool) -> i64 {
+        let sum = "select coalesce(sum(up), 0)::bigint from vote_counts where period = 'all'";
+        sqlx::query_scalar(sum).fetch_one(database).await.unwrap()
+    }
+
+    #[sqlx::test(migrator = "crate::database::MIGRATIONS")]
+    async fn the_first_votes_of_a_farm_are_held_back_once_it_shows(database: PgPool) {
+        let (model, booth) = (publish(&database, "a").await, Booth::new(&database));
+        for n in 0..30 {
+            let verdict = booth.vote(register(&database, 0).await, &model, Ballot::Up, Some("one")).await;
+            assert_eq!(verdict == Verdict::Count, n < 5, "{n}");
+        }
+        assert_eq!((states(&database).await, up(&database).await), ((5, 25, 0), 5));
+        assert_eq!(review(&database).await, Recorded::Held(5));
+        assert_eq!((states(&database).await, up(&database).await), ((0, 30, 0), 0));
+        assert_eq!(review(&database).await, Recorded::Held(0));
+        let held: i64 = sqlx::query_scalar("select count(*) from vote_events where action = 'hold'")
+            .fetch_one(&database)
+            .await
+            .unwrap();
+        assert_eq!(held, 30);
+    }
+
+    #[sqlx::test(migrator = "crate::database::MIGRATIONS")]
+    async fn a_class_with_a_device_each_counts_with_hindsight_too(database: PgPool) {
+        let (model, booth) = (publish(&database, "a").await, Booth::new(&database));
+        for n in 0..60 {
+            let verdict = booth.vote(register(&database, 0).await, &model, Ballot::Up, Some(&n.to_string())).await;
+            assert_eq!(verdict, Verdict::Count, "{n}");
+        }
+        assert_eq!(review(&database).await, Recorded::Held(0));
+        assert_eq!((states(&database).await, up(&database).await), ((60, 0, 0), 60));
+    }
+
+    #[sqlx::test(migrator = "crate::database::MIGRATIONS")]
+    async fn a_script_that_names_no_device_is_found_by_its_burst(database: PgPool) {
+        let (model, booth) = (publish(&database, "a").await, Booth::new(&database));
+        let day = Utc::now();
+        for _ in 0..60 {
+            let verdict = booth.vote(register(&database, 0).await, &model, Ballot::Down, None).await;
+            assert_eq!(verdict, Verdict::Count, "no vote shows it alone");
+        }
+        // Should the border of two times ten minutes lie between them, each has 30 if the halves are equal.
+        sqlx::query("update vote_traces set cast_at = $1").bind(day).execute(&database).await.unwrap();
+        sqlx::query("update votes set cast_at = $1").bind(day).execute(&database).await.unwrap();
+        assert_eq!(review(&database).await, Recorded::Held(60));
+        assert_eq!(states(&database).await, (0, 60, 0));
+    }
+
+    #[sqlx::test(migrator = "crate::database::MIGRATIONS")]
+    async fn a_frantic_account_loses_its_first_votes_too(database: PgPool) {
+        let (booth, user) = (Booth::new(&database), register(&database, 300).await);
+        for n in 0..31 {
+            let model = publish(&database, &format!("m-{n}")).await;
+            assert_eq!(booth.vote(user, &model, Ballot::Up, Some("one")).await == Verdict::Count, n < 30);
+        }
+        assert_eq!(review(&database).await, Recorded::Held(30));
+        assert_eq!((states(&database).await, up(&database).await), ((0, 31, 0), 0));
+    }
+
+    #[sqlx::test(migrator = "crate::database::MIGRATIONS")]
+    async fn of_two_reviews_of_the_same_votes_one_records(database: PgPool) {
+        let (model, booth) = (publish(&database, "a").await, Booth::new(&database));
+        for _ in 0..6 {
+            booth.vote(register(&database, 0).await, &model, Ballot::Up, Some("one")).await;
+        }
+        let mut conn = database.acquire().await.unwrap();
+        let later = Utc::now() + Days::new(1);
+        let (one, other) = (look(&mut conn, later).await.unwrap(), look(&mut conn, later).await.unwrap());
+        assert_eq!(one.suspects.len(), 5);
+        assert_eq!(record_in(&database, &one).await, Recorded::Held(5));
+        assert_eq!(record_in(&database, &other).await, Recorded::Overtaken);
+        assert_eq!(up(&database).await, 0);
+        assert_eq!(look(&mut conn, later).await.unwrap().new, 0, "the next one goes on from there");
+    }
+
+    #[sqlx::test(migrator = "crate::database::MIGRATIONS")]
+    async fn what_an_operator_released_or_the_voter_changed_is_left_alone(database: PgPool) {
+        let (model, booth) = (publish(&database, "a").await, Booth::new(&database));
+        let mut users = Vec::new();
+        for _ in 0..6 {
+            users.push(register(&database, 0).await);
+            booth.vote(users[users.len() - 1], &model, Ballot::Up, Some("one")).await;
+        }
+        let findings = look(&mut database.acquire().await.unwrap(), Utc::now()).await.unwrap();
+        booth.vote(users[0], &model, Ballot::Withdrawn, Some("one")).await;
+        let ids: Vec<VoteId> = sqlx::query_scalar("select id from votes where user_id = any($1)")
+            .bind(users[1..3].iter().map(|user| user.0).collect::<Vec<_>>())
+            .fetch_all(&database)
+            .await
+            .unwrap();
+        let mut transaction = database.begin().await.unwrap();
+        // Held back by hand, released by an operator.
+        sqlx::query("update votes set state = 'rejected' where id = any($1)")
+            .bind(ids.iter().map(|id| id.0).collect::<Vec<_>>())
+            .execute(&mut *transaction)
+            .await
+            .unwrap();
+        moderation::settle_all(&mut transaction, &ids, Decision::Release, UserId::new()).await.unwrap();
+        transaction.commit().await.unwrap();
+        assert_eq!(record_in(&database, &findings).await, Recorded::Held(2), "two of five");
+        assert_eq!(review(&database).await, Recorded::Held(0));
+        assert_eq!(states(&database).await, (2, 3, 0));
+    }
 }
