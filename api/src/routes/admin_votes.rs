@@ -118,11 +118,7 @@ pub(super) async fn reject(app: web::Data<App>, caller: SignedIn, id: Id<VoteId>
 }
 
 /// `POST /api/admin/votes/bulk`
-pub(super) async fn bulk(
-    app: web::Data<App>,
-    caller: SignedIn,
-    body: Body<Bulk>,
-) -> Result<Json<BulkDone>, ApiError> {
+pub(super) async fn bulk(app: web::Data<App>, caller: SignedIn, body: Body<Bulk>) -> Result<Json<BulkDone>, ApiError> {
     let Bulk { decision, cluster, model, dry_run } = body.value;
     let mut tx = app.database.begin().await?;
     let ids = moderation::held_of_cluster(&mut tx, &cluster, model.as_ref()).await?;

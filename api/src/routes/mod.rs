@@ -101,11 +101,13 @@ fn web() -> Vec<Path> {
         at("/api/admin/jobs/{id}/retry")
             .post(Admins, admin_jobs::retry, "Opens a dead or cancelled job again.")
             .also(&[409]),
-        at("/api/admin/models")
-            .post(Admins, admin_models::create, "Adds an AI model to vote on.")
-            .also(&[409]),
+        at("/api/admin/models").post(Admins, admin_models::create, "Adds an AI model to vote on.").also(&[409]),
         at("/api/admin/models/{slug}").patch(Admins, admin_models::change, "Changes an AI model."),
-        at("/api/admin/votes").get(Admins, admin_votes::list, "Votes that were held back or rejected, with the reasons."),
+        at("/api/admin/votes").get(
+            Admins,
+            admin_votes::list,
+            "Votes that were held back or rejected, with the reasons.",
+        ),
         at("/api/admin/votes/bulk").post(Admins, admin_votes::bulk, "Decides about the held votes of a cluster."),
         at("/api/admin/votes/{id}/release")
             .post(Admins, admin_votes::release, "Counts a vote that was held back or rejected.")

@@ -72,7 +72,8 @@ async fn equal_scores_share_a_rank_and_the_caller_sees_their_votes(database: PgP
     assert_eq!(ranking(&one, "").await, expected);
     assert_eq!(ranking(&one, "?limit=1").await, expected[..1]);
     let items = one.get("/api/models/ranking").await.body;
-    let mine: Vec<_> = items["items"].as_array().unwrap().iter().map(|item| item["my_vote"].as_i64().unwrap()).collect();
+    let mine: Vec<_> =
+        items["items"].as_array().unwrap().iter().map(|item| item["my_vote"].as_i64().unwrap()).collect();
     assert_eq!((mine, &items["period"]), (vec![1, 1, 0, -1], &json!("all")));
     assert_eq!(items["items"][0]["model"], json!({ "slug": "cid", "name": "CID" }));
     app.stop().await;
@@ -126,7 +127,10 @@ async fn operators_add_and_change_models(database: PgPool) {
     let model = json!({ "slug": "bob", "name": "Bob" });
     student.post("/api/admin/models", &model).await.problem(403);
     let made = admin.post("/api/admin/models", &model).await;
-    assert_eq!((made.status.as_u16(), &made.body["active"], &made.body["description"]), (201, &json!(true), &json!("")));
+    assert_eq!(
+        (made.status.as_u16(), &made.body["active"], &made.body["description"]),
+        (201, &json!(true), &json!(""))
+    );
     admin.post("/api/admin/models", &model).await.problem(409);
     for (field, text) in [("slug", "A B"), ("slug", ""), ("name", " "), ("name", "a\0b"), ("description", "a\0")] {
         let mut wrong = json!({ "slug": "cid", "name": "Cid" });

@@ -118,7 +118,8 @@ async fn a_held_vote_is_found_page_by_page_released_and_rejected(database: PgPoo
     let cursor = first["next_cursor"].as_str().unwrap();
     let second = admin.get(&format!("/api/admin/votes?limit=20&cursor={cursor}")).await.body;
     let id = |vote: &Value| vote["id"].as_str().unwrap().to_owned();
-    let all: Vec<_> = [&first, &second].into_iter().flat_map(|page| page["items"].as_array().unwrap()).map(id).collect();
+    let all: Vec<_> =
+        [&first, &second].into_iter().flat_map(|page| page["items"].as_array().unwrap()).map(id).collect();
     assert_eq!(all.len(), 25);
     assert!(all.is_sorted_by(|one, next| one > next), "the newest first, each once");
     assert_eq!(admin.get("/api/admin/votes?model=bob").await.body["items"], json!([]));

@@ -91,7 +91,11 @@ mod tests {
         let stage = Stage::new(&database, Marker::Rubric);
         for held in [8, 0] {
             let performed = stage.perform(&ReviewVotes {}).await.unwrap();
-            assert_eq!(performed.result(), &json!({ "reviewed": 8, "held": held }), "the last minute is looked at twice");
+            assert_eq!(
+                performed.result(),
+                &json!({ "reviewed": 8, "held": held }),
+                "the last minute is looked at twice"
+            );
             assert!(performed.children().is_empty());
             assert_eq!(up(&database).await, 0);
         }

@@ -336,12 +336,10 @@ mod tests {
             }
             assert!(ranking.is_sorted_by_key(|entry| entry.rank));
         }
-        let view: (i64, i64) = sqlx::query_as(
-            "select up, down from vote_summary where slug = 'a' and period = 'all'",
-        )
-        .fetch_one(&database)
-        .await
-        .unwrap();
+        let view: (i64, i64) = sqlx::query_as("select up, down from vote_summary where slug = 'a' and period = 'all'")
+            .fetch_one(&database)
+            .await
+            .unwrap();
         let count = |value| votes.iter().filter(|vote| vote.0 == "a" && vote.1 == value).count() as i64;
         assert_eq!(view, (count(1), count(-1)));
     }

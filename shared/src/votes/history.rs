@@ -84,9 +84,8 @@ async fn old_months(conn: &mut PgConnection, cutoff: DateTime<Utc>) -> sqlx::Res
 /// # Errors
 /// If the database fails.
 pub async fn in_default(conn: &mut PgConnection) -> sqlx::Result<i64> {
-    let rows = sqlx::query_scalar!(
-        r#"select count(*) as "rows!" from (select from vote_events_default limit 1000) as rows"#
-    );
+    let rows =
+        sqlx::query_scalar!(r#"select count(*) as "rows!" from (select from vote_events_default limit 1000) as rows"#);
     rows.fetch_one(conn).await
 }
 

@@ -114,12 +114,9 @@ pub async fn record(conn: &mut PgConnection, findings: &Findings) -> sqlx::Resul
 }
 
 async fn position(conn: &mut PgConnection) -> sqlx::Result<Position> {
-    sqlx::query_as!(
-        Position,
-        r#"select reviewed_until as at, reviewed_vote as "vote: VoteId" from vote_reviews"#
-    )
-    .fetch_one(conn)
-    .await
+    sqlx::query_as!(Position, r#"select reviewed_until as at, reviewed_vote as "vote: VoteId" from vote_reviews"#)
+        .fetch_one(conn)
+        .await
 }
 
 async fn page(conn: &mut PgConnection, from: Position) -> sqlx::Result<Vec<Position>> {
@@ -150,7 +147,8 @@ async fn still_suspect<'a>(conn: &mut PgConnection, suspects: &'a [Suspect]) -> 
     )
     .fetch_all(conn)
     .await?;
-    let unchanged = |suspect: &&Suspect| locked.iter().any(|row| row.id == suspect.id && row.cast_at == suspect.cast_at);
+    let unchanged =
+        |suspect: &&Suspect| locked.iter().any(|row| row.id == suspect.id && row.cast_at == suspect.cast_at);
     Ok(suspects.iter().filter(unchanged).collect())
 }
 

@@ -63,7 +63,12 @@ pub static ALL: &[Rule] = &[
         looks_at: "whether the request says what a browser says of itself",
         finds: undeclared_device,
     },
-    Rule { name: "burst", weight: 40, looks_at: "the model's votes in ten minutes beside its usual ones", finds: burst },
+    Rule {
+        name: "burst",
+        weight: 40,
+        looks_at: "the model's votes in ten minutes beside its usual ones",
+        finds: burst,
+    },
     Rule { name: "new_account", weight: 30, looks_at: "the age of the account", finds: new_account },
     Rule {
         name: "shared_address",
@@ -131,7 +136,8 @@ fn shared_device(evidence: &Evidence) -> Option<String> {
 }
 
 fn undeclared_device(evidence: &Evidence) -> Option<String> {
-    (evidence.device == Device::Undeclared).then(|| "The request says nothing that a browser says of itself.".to_owned())
+    (evidence.device == Device::Undeclared)
+        .then(|| "The request says nothing that a browser says of itself.".to_owned())
 }
 
 fn burst(evidence: &Evidence) -> Option<String> {
@@ -215,7 +221,13 @@ mod tests {
     fn stored_names_are_a_contract_and_unique() {
         let names: Vec<_> = ALL.iter().map(|rule| rule.name).collect();
         let expected = [
-            "velocity", "sock_puppets", "shared_device", "undeclared_device", "burst", "new_account", "shared_address",
+            "velocity",
+            "sock_puppets",
+            "shared_device",
+            "undeclared_device",
+            "burst",
+            "new_account",
+            "shared_address",
         ];
         assert_eq!(names, expected);
         assert!(names.iter().all(|name| find(name).is_some_and(|rule| rule.name == *name)));

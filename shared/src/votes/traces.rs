@@ -113,13 +113,9 @@ impl Keys {
 /// The keys of `today` and the day before; the first process that asks makes them.
 async fn read_keys(conn: &mut PgConnection, today: NaiveDate) -> sqlx::Result<DayKeys> {
     let yesterday = today - Days::new(1);
-    sqlx::query!(
-        "insert into vote_trace_keys (day) values ($1), ($2) on conflict do nothing",
-        yesterday,
-        today,
-    )
-    .execute(&mut *conn)
-    .await?;
+    sqlx::query!("insert into vote_trace_keys (day) values ($1), ($2) on conflict do nothing", yesterday, today,)
+        .execute(&mut *conn)
+        .await?;
     let keys = sqlx::query_scalar!(
         "select key from vote_trace_keys where day between $1 and $2 order by day desc",
         yesterday,
@@ -168,19 +164,12 @@ pub async fn anonymize(conn: &mut PgConnection, user: UserId) -> sqlx::Result<u6
     sqlx::query!("select pg_advisory_xact_lock(hashtextextended('vote ' || $1::text, 0))", user.to_string())
         .fetch_one(&mut *conn)
         .await?;
-    sqlx::query!(
-        "delete from vote_traces where vote_id in (select id from votes where user_id = $1)",
-        user as UserId
-    )
-    .execute(&mut *conn)
-    .await?;
-    sqlx::query!(
-        "update vote_events set user_id = $2 where user_id = $1",
-        user as UserId,
-        nobody as UserId,
-    )
-    .execute(&mut *conn)
-    .await?;
+    sqlx::query!("delete from vote_traces where vote_id in (select id from votes where user_id = $1)", user as UserId)
+        .execute(&mut *conn)
+        .await?;
+    sqlx::query!("update vote_events set user_id = $2 where user_id = $1", user as UserId, nobody as UserId,)
+        .execute(&mut *conn)
+        .await?;
     let votes = sqlx::query!(
         "update votes set user_id = $2, cluster = null where user_id = $1",
         user as UserId,

@@ -31,6 +31,7 @@ impl Recount {
             return Ok(screen.say(format_args!("{mark} All counts are what the votes say.  {took}"))?);
         }
         let mark = screen.toned(Tone::Caution, "!");
-        Ok(screen.say(format_args!("{mark} {} counts were not what the votes say, and are mended.  {took}", drift.len()))?)
+        Ok(screen
+            .say(format_args!("{mark} {} counts were not what the votes say, and are mended.  {took}", drift.len()))?)
     }
 }
