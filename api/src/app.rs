@@ -13,6 +13,7 @@ use bellwork_shared::config::Config;
 use bellwork_shared::config::ai::AiConfig;
 use bellwork_shared::config::http::HttpConfig;
 use bellwork_shared::installation::{self, Installation};
+use bellwork_shared::votes::traces::Keys;
 use bytes::Bytes;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
@@ -55,6 +56,8 @@ pub(crate) struct App {
     pub(crate) metrics: PrometheusHandle,
     /// The OpenAPI document, written when somebody asks for it.
     pub(crate) openapi: OnceLock<Bytes>,
+    /// What turns the origin of a vote into a trace.
+    pub(crate) trace_keys: Keys,
     /// When this process started.
     pub(crate) started: Instant,
     /// Read with the first request that needs it, since the database may come later than this process.
@@ -92,6 +95,7 @@ impl App {
             passwords: Passwords::new(cores),
             metrics,
             openapi: OnceLock::new(),
+            trace_keys: Keys::default(),
             started: Instant::now(),
             installation: OnceCell::new(),
             draining: AtomicBool::new(false),

@@ -12,6 +12,7 @@ mod input;
 mod limits;
 mod observe;
 mod openapi;
+mod origin;
 mod overload;
 mod passwords;
 mod reply;

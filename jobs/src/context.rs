@@ -35,6 +35,8 @@ pub struct Platform {
     pub public_url: Url,
     /// How long finished jobs stay in the ledger.
     pub ledger_retention_days: u32,
+    /// How long the history of votes is kept.
+    pub vote_retention_months: u32,
 }
 
 /// One run of one job.

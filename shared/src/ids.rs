@@ -70,6 +70,8 @@ id!(JobId, "a job");
 id!(ImportId, "an import");
 id!(NotificationId, "a notification");
 id!(AidId, "a study aid");
+id!(ModelId, "an AI model");
+id!(VoteId, "a vote on a model");
 
 #[cfg(test)]
 mod tests {

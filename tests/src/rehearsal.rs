@@ -67,6 +67,7 @@ impl Rehearsal {
             mailer: Mailer::new(&mailer).expect("the folder is there"),
             public_url: "https://school.test/".parse().expect("it is an address"),
             ledger_retention_days: 30,
+            vote_retention_months: 24,
         };
         let (submitter, _) = Submitter::start(engine.producer(), database.clone());
         let retry = RetryPolicy::exponential(Duration::from_millis(1));

@@ -8,6 +8,8 @@ use bellwork_jobs::kinds::close_stale_sessions::CloseStaleSessions;
 use bellwork_jobs::kinds::prune_imports::PruneImports;
 use bellwork_jobs::kinds::prune_leaderboards::PruneLeaderboards;
 use bellwork_jobs::kinds::prune_ledger::PruneLedger;
+use bellwork_jobs::kinds::prune_votes::PruneVotes;
+use bellwork_jobs::kinds::review_votes::ReviewVotes;
 use bellwork_jobs::submit::{Options, Submitter, new_job};
 use bellwork_shared::ids::JobId;
 use bellwork_shared::ledger::{self, NewJob};
@@ -55,6 +57,18 @@ pub static ALL: &[Schedule] = &[
         cron: "0 47 3 * * *",
         missed: Missed::RunOnce,
         job: || new_job(&PruneImports {}, Options::default()),
+    },
+    Schedule {
+        name: "prune_votes",
+        cron: "0 27 3 * * *",
+        missed: Missed::RunOnce,
+        job: || new_job(&PruneVotes {}, Options::default()),
+    },
+    Schedule {
+        name: "review_votes",
+        cron: "30 * * * * *",
+        missed: Missed::Skip,
+        job: || new_job(&ReviewVotes {}, Options::default()),
     },
     Schedule {
         name: "close_stale_sessions",

@@ -3,7 +3,9 @@
 
 mod admin_imports;
 mod admin_jobs;
+mod admin_models;
 mod admin_queues;
+mod admin_votes;
 mod ai;
 mod attempts;
 mod auth;
@@ -13,6 +15,7 @@ mod jobs;
 mod leaderboard;
 mod me;
 mod metrics;
+mod models;
 mod notifications;
 pub(crate) mod path;
 mod practice_tests;
@@ -116,6 +119,11 @@ fn web() -> Vec<Path> {
         at("/api/leaderboard/visibility")
             .get(SignedIn, leaderboard::visibility, "Whether others see the caller's name on the boards.")
             .put(SignedIn, leaderboard::set_visibility, "Shows the caller's name on the boards, or hides it."),
+        at("/api/models").get(Anyone, models::list, "The AI models that take votes."),
+        at("/api/models/ranking").get(SignedIn, models::ranking, "The AI models by the students' votes.").worth(Worth::Ranking),
+        at("/api/models/{slug}/vote")
+            .post(SignedIn, models::vote, "Rates an AI model, or takes that back.")
+            .limited(&policies::VOTES),
         at("/api/notifications").get(SignedIn, notifications::list, "What the caller was told, the newest first."),
         at("/api/notifications/read-all").post(SignedIn, notifications::read_all, "Marks all notifications as read."),
         at("/api/notifications/{id}/read").post(SignedIn, notifications::read, "Marks a notification as read."),
@@ -148,6 +156,18 @@ fn web() -> Vec<Path> {
             .post(Admins, admin_jobs::retry, "Opens a dead or cancelled job again.")
             .also(&[409]),
         at("/api/admin/ai-usage").get(Admins, ai::usage::all, "What all users' AI calls used, by day and model."),
+        at("/api/admin/models").post(Admins, admin_models::create, "Adds an AI model to vote on.").also(&[409]),
+        at("/api/admin/models/{slug}").patch(Admins, admin_models::change, "Changes an AI model."),
+        at("/api/admin/votes").get(
+            Admins,
+            admin_votes::list,
+            "Votes that were held back or rejected, with the reasons.",
+        ),
+        at("/api/admin/votes/bulk").post(Admins, admin_votes::bulk, "Decides about the held votes of a cluster."),
+        at("/api/admin/votes/{id}/release")
+            .post(Admins, admin_votes::release, "Counts a vote that was held back or rejected.")
+            .also(&[409]),
+        at("/api/admin/votes/{id}/reject").post(Admins, admin_votes::reject, "Rejects a vote for good.").also(&[409]),
         at("/api/openapi.json").get(Anyone, documents::openapi, "What this API takes and answers, as OpenAPI 3.1."),
         at("/api/docs").get(Anyone, documents::page, "The same, to be read and tried."),
         at("/api/docs/{file}").get(Anyone, documents::file, "What that page loads."),

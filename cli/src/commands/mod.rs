@@ -4,6 +4,7 @@ mod jobs;
 mod journey;
 mod leaderboards;
 mod migrate;
+mod models;
 mod queues;
 mod seed;
 mod tests;
@@ -18,7 +19,7 @@ use crate::screen::Screen;
 pub(crate) enum Command {
     /// Bring the schema of the database up to date.
     Migrate(migrate::Migrate),
-    /// Import the three practice tests that come with Bellwork, and make the first administrator.
+    /// Import the three practice tests that come with Bellwork and AI models to vote on, and make the first administrator.
     Seed(seed::Seed),
     /// Make accounts.
     #[command(subcommand)]
@@ -32,6 +33,9 @@ pub(crate) enum Command {
     /// Steer leaderboards.
     #[command(subcommand)]
     Leaderboards(leaderboards::Leaderboards),
+    /// Keep the counts of the votes on AI models.
+    #[command(subcommand)]
+    Models(models::Models),
     /// Import and export practice tests.
     #[command(subcommand)]
     Tests(tests::Tests),
@@ -49,6 +53,7 @@ impl Command {
             Self::Queues(command) => command.run(screen).await,
             Self::Jobs(command) => command.run(screen).await,
             Self::Leaderboards(command) => command.run(screen).await,
+            Self::Models(command) => command.run(screen).await,
             Self::Tests(command) => command.run(screen).await,
             Self::Journey(command) => command.run(screen).await,
         }

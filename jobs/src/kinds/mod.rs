@@ -11,6 +11,8 @@ pub mod plan_study;
 pub mod prune_imports;
 pub mod prune_leaderboards;
 pub mod prune_ledger;
+pub mod prune_votes;
+pub mod review_votes;
 pub mod send_email;
 pub mod update_leaderboard;
 
@@ -29,6 +31,8 @@ pub static ALL: &[Kind] = &[
     Kind::of::<prune_imports::PruneImports>(),
     Kind::of::<prune_leaderboards::PruneLeaderboards>(),
     Kind::of::<prune_ledger::PruneLedger>(),
+    Kind::of::<prune_votes::PruneVotes>(),
+    Kind::of::<review_votes::ReviewVotes>(),
     Kind::of::<send_email::SendEmail>(),
     Kind::of::<update_leaderboard::UpdateLeaderboard>(),
 ];
@@ -80,6 +84,8 @@ mod tests {
             ("prune_imports", 1, "maintenance", "normal", 5),
             ("prune_leaderboards", 1, "maintenance", "normal", 5),
             ("prune_ledger", 1, "maintenance", "normal", 5),
+            ("prune_votes", 1, "maintenance", "normal", 5),
+            ("review_votes", 1, "maintenance", "normal", 5),
             ("send_email", 1, "email", "normal", 5),
             ("update_leaderboard", 1, "leaderboard", "high", 5),
         ];

@@ -81,6 +81,7 @@ impl Stage {
             mailer,
             public_url: "https://school.test/practice/".parse().unwrap(),
             ledger_retention_days: 30,
+            vote_retention_months: 24,
         };
         Self { platform, prefix, mail }
     }
