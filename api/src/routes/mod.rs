@@ -92,17 +92,20 @@ fn web() -> Vec<Path> {
         at("/api/ai/explanations")
             .get(SignedIn, ai::explanations::list, "The caller's explanations, the newest first.")
             .post(SignedIn, ai::explanations::ask, "Asks why an answer of a graded attempt is right or wrong.")
-            .also(&[404, 409]),
+            .also(&[404, 409])
+            .limited(&policies::AI),
         at("/api/ai/explanations/{id}").get(SignedIn, ai::explanations::show, "One of the caller's explanations."),
         at("/api/ai/study-plans")
             .get(SignedIn, ai::study_plans::list, "The caller's study plans, the newest first.")
             .post(SignedIn, ai::study_plans::ask, "Asks for a plan that begins with the caller's weak topics.")
-            .also(&[409]),
+            .also(&[409])
+            .limited(&policies::AI),
         at("/api/ai/study-plans/{id}").get(SignedIn, ai::study_plans::show, "One of the caller's study plans."),
         at("/api/ai/flashcards")
             .get(SignedIn, ai::flashcards::list, "The caller's flashcards, the newest first.")
             .post(SignedIn, ai::flashcards::ask, "Asks for flashcards from questions the caller has answered.")
-            .also(&[404, 409]),
+            .also(&[404, 409])
+            .limited(&policies::AI),
         at("/api/ai/flashcards/{id}").get(SignedIn, ai::flashcards::show, "One of the caller's sets of flashcards."),
         at("/api/jobs/{id}")
             .get(SignedIn, jobs::show, "One of the caller's jobs.")
@@ -120,7 +123,9 @@ fn web() -> Vec<Path> {
             .get(SignedIn, leaderboard::visibility, "Whether others see the caller's name on the boards.")
             .put(SignedIn, leaderboard::set_visibility, "Shows the caller's name on the boards, or hides it."),
         at("/api/models").get(Anyone, models::list, "The AI models that take votes."),
-        at("/api/models/ranking").get(SignedIn, models::ranking, "The AI models by the students' votes.").worth(Worth::Ranking),
+        at("/api/models/ranking")
+            .get(SignedIn, models::ranking, "The AI models by the students' votes.")
+            .worth(Worth::Ranking),
         at("/api/models/{slug}/vote")
             .post(SignedIn, models::vote, "Rates an AI model, or takes that back.")
             .limited(&policies::VOTES),
@@ -129,7 +134,9 @@ fn web() -> Vec<Path> {
         at("/api/notifications/{id}/read").post(SignedIn, notifications::read, "Marks a notification as read."),
         at("/api/admin/imports")
             .get(Admins, admin_imports::list, "The files that were handed in, the newest first.")
-            .post(Admins, admin_imports::hand_in, "Hands in a file of questions; a job makes a test of it."),
+            .post(Admins, admin_imports::hand_in, "Hands in a file of questions; a job makes a test of it.")
+            .limited(&policies::IMPORTS)
+            .worth(Worth::Ranking),
         at("/api/admin/imports/{id}").get(
             Admins,
             admin_imports::show,
@@ -140,11 +147,9 @@ fn web() -> Vec<Path> {
             admin_imports::report,
             "What a file holds that a test cannot, row by row; as CSV if that is accepted.",
         ),
-        at("/api/admin/tests/{id}/export").get(
-            Admins,
-            admin_imports::export,
-            "A test as a file, or what the file does not hold of it.",
-        ),
+        at("/api/admin/tests/{id}/export")
+            .get(Admins, admin_imports::export, "A test as a file, or what the file does not hold of it.")
+            .limited(&policies::EXPORTS),
         at("/api/admin/queues").get(Admins, admin_queues::list, "All queues with their counts."),
         at("/api/admin/queues/{name}/pause").post(Admins, admin_queues::pause, "Stops handing out a queue's jobs."),
         at("/api/admin/queues/{name}/resume").post(Admins, admin_queues::resume, "Hands out a queue's jobs again."),

@@ -52,7 +52,7 @@ async fn while_the_database_is_busy_what_is_worth_most_waits_longest(database: P
         assert_shed(&student.get("/api/attempts").await);
         assert!(again.elapsed() < Duration::from_millis(400), "others have waited too long already: it need not");
         assert_eq!(app.anybody().get("/api/health/live").await.status, 200);
-        let progress = Progress { job_id: JobId::new(), percent: 50, message: "Half".to_owned() };
+        let progress = Progress { job_id: JobId::new(), percent: 50, message: "Half".to_owned(), text: None };
         app.publisher.publish(&[(student.id, Event::Progress(progress))]).await;
         assert_eq!(stream.next().await.expect("a live stream").event, "progress");
         drop(busy);

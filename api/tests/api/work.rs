@@ -25,6 +25,7 @@ pub(crate) async fn work(app: &Application, queue: &str, which: Drain) {
         mailer: Mailer::new(&mail).unwrap(),
         public_url: app.config.http.public_url.clone(),
         ledger_retention_days: 30,
+        vote_retention_months: 24,
     };
     let (submitter, _) = Submitter::start(app.engine.producer(), app.database.clone());
     let retry = RetryPolicy::exponential(Duration::from_millis(1));

@@ -52,24 +52,25 @@ pub static UNAUTHENTICATED: Policy = Policy {
 };
 /// Signing in, and whatever else checks a password: a guesser gets 14,400 tries a day from an address.
 pub static LOGIN: Policy = Policy::exact("login", Quota::per_minute(10), Partition::Address);
-/// New accounts: a class behind one address can register at once.
-pub static REGISTER: Policy = Policy::exact("register", Quota::per_hour(60), Partition::Address);
+/// New accounts: several classes behind one address can register at once.
+pub static REGISTER: Policy = Policy::exact("register", Quota::per_minute(120), Partition::Address);
 /// Requests that send mail to an address somebody types in, so that nobody floods a stranger's inbox.
 pub static MAIL_LINKS: Policy = Policy::exact("mail-links", Quota::per_hour(10), Partition::Address);
 /// New personal tokens.
 pub static TOKENS: Policy = Policy::exact("tokens", Quota::per_hour(20), Partition::Caller);
-/// Attempts handed in: each is graded, perhaps by a model.
-pub static ATTEMPTS: Policy = Policy::exact("attempts", Quota::per_minute(30), Partition::Caller);
+/// Attempts handed in: more than a student does, and fewer than a program that would keep the workers busy alone. What is
+/// sent again under its idempotency key counts too.
+pub static ATTEMPTS: Policy = Policy::exact("attempts", Quota::per_minute(600), Partition::Caller);
 /// Whatever makes a model write.
 pub static AI: Policy = Policy::exact("ai", Quota::per_minute(20), Partition::Caller);
 /// Votes for models.
 pub static VOTES: Policy = Policy::exact("votes", Quota::per_minute(60), Partition::Caller);
 /// Files of questions: each is read by a job.
 pub static IMPORTS: Policy = Policy::exact("imports", Quota::per_hour(30), Partition::Caller);
-/// Files made for somebody: each is written by a job.
-pub static EXPORTS: Policy = Policy::exact("exports", Quota::per_hour(10), Partition::Caller);
+/// Files made for somebody.
+pub static EXPORTS: Policy = Policy::exact("exports", Quota::per_minute(30), Partition::Caller);
 /// Live streams opened: many tabs and a bad network, and no client that reconnects in a loop.
-pub static STREAMS: Policy = Policy::exact("streams", Quota::per_minute(60), Partition::Caller);
+pub static STREAMS: Policy = Policy::exact("streams", Quota::per_minute(600), Partition::Caller);
 
 /// All of them, in the order of their declaration.
 pub static ALL: [&Policy; 12] = [

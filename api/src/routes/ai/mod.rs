@@ -25,8 +25,8 @@ use crate::auth::SignedIn;
 use crate::cursor::{Cursors, Listed, Page};
 use crate::error::ApiError;
 use crate::idempotency::{Effect, IdempotencyKey, Once, Remembered, once};
-use crate::limits::Exceeded;
 use crate::input::Body;
+use crate::limits::Exceeded;
 use crate::observe::trace_parent;
 use crate::reply::{Accepted, Json};
 
