@@ -33,7 +33,8 @@ find_redis() {
     command -v redis-server || command -v valkey-server || true
 }
 
-# Prints the packages of the NEED… that are missing: linker, postgres, redis, smtp, venv, shellcheck.
+# Prints the packages of the NEED… that are missing: linker, postgres, redis, smtp, venv,
+# pgbouncer-build, shellcheck.
 missing_packages() {
     local need
     for need; do
@@ -43,6 +44,7 @@ missing_packages() {
             redis) [[ $(find_redis) ]] || printf 'redis-server ' ;;
             smtp) /usr/bin/python3 -c 'import aiosmtpd' 2>/dev/null || printf 'python3-aiosmtpd ' ;;
             venv) /usr/bin/python3 -c 'import ensurepip' 2>/dev/null || printf 'python3-venv ' ;;
+            pgbouncer-build) printf 'libevent-dev libssl-dev pkg-config make curl ' ;;
             shellcheck) command -v shellcheck >/dev/null || printf 'shellcheck ' ;;
         esac
     done

@@ -10,8 +10,10 @@ use bellwork_jobs::submit::Submitter;
 use bellwork_queue::{Connection, Engine, Inspector, Server};
 use bellwork_shared::catalogue::Catalogue;
 use bellwork_shared::config::Config;
+use bellwork_shared::config::ai::AiConfig;
 use bellwork_shared::config::http::HttpConfig;
 use bellwork_shared::installation::{self, Installation};
+use bellwork_shared::votes::traces::Keys;
 use bytes::Bytes;
 use metrics_exporter_prometheus::PrometheusHandle;
 use sqlx::PgPool;
@@ -21,6 +23,8 @@ use tokio::time::timeout;
 
 use crate::error::ApiError;
 use crate::hub::Hub;
+use crate::limits::Limits;
+use crate::overload::Database;
 use crate::passwords::Passwords;
 use crate::throttle::Throttle;
 
@@ -31,8 +35,10 @@ const PUSH_TIMEOUT: Duration = Duration::from_millis(500);
 pub(crate) struct App {
     /// Listening, sessions and streams.
     pub(crate) config: HttpConfig,
+    /// The AI server, and what may be spent on it.
+    pub(crate) ai: AiConfig,
     /// PostgreSQL.
-    pub(crate) database: PgPool,
+    pub(crate) database: Database,
     /// The practice tests.
     pub(crate) catalogue: Catalogue,
     /// The queue instance of Redis, for the health check; jobs go through the next two.
@@ -43,6 +49,8 @@ pub(crate) struct App {
     pub(crate) inspector: Inspector,
     /// The live streams of this process.
     pub(crate) hub: Hub,
+    /// How often clients may ask.
+    pub(crate) limits: Limits,
     /// Hashes passwords.
     pub(crate) passwords: Passwords,
     /// Slows down who guesses them.
@@ -51,6 +59,8 @@ pub(crate) struct App {
     pub(crate) metrics: PrometheusHandle,
     /// The OpenAPI document, written when somebody asks for it.
     pub(crate) openapi: OnceLock<Bytes>,
+    /// What turns the origin of a vote into a trace.
+    pub(crate) trace_keys: Keys,
     /// When this process started.
     pub(crate) started: Instant,
     /// Read with the first request that needs it, since the database may come later than this process.
@@ -77,16 +87,19 @@ impl App {
         let (submitter, outbox) = Submitter::start(engine.producer(), database.clone());
         let app = Self {
             config: config.http.clone(),
+            ai: config.ai.clone(),
             throttle: Throttle::new(events.connection(), &config.redis.prefix),
-            hub: Hub::start(events, &config.redis.prefix, database.clone(), config.http.stream_heartbeat),
+            hub: Hub::start(events.clone(), &config.redis.prefix, database.clone(), config.http.stream_heartbeat),
             catalogue: Catalogue::new(database.clone()),
-            database,
+            limits: Limits::start(events.connection(), &config.redis.prefix, &config.limits),
+            database: Database::new(database),
             redis: engine.connection(),
             submitter,
             inspector: engine.inspector(),
             passwords: Passwords::new(cores),
             metrics,
             openapi: OnceLock::new(),
+            trace_keys: Keys::default(),
             started: Instant::now(),
             installation: OnceCell::new(),
             draining: AtomicBool::new(false),

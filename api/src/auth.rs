@@ -22,6 +22,7 @@ use url::Url;
 use crate::app::App;
 use crate::describe::Parameters;
 use crate::error::ApiError;
+use crate::limits::{self, Limit};
 use crate::throttle::Device;
 
 /// So long a device is known again; with each sign-in it begins anew.
@@ -47,20 +48,22 @@ pub(crate) struct Gate {
     pub(crate) parameters: Parameters,
     /// What an API token needs; none: a session is needed.
     pub(crate) scope: Option<Scope>,
+    /// How often it may be asked.
+    pub(crate) limit: Limit,
 }
 
 /// Lets a request through to its handler, or not. What the handler may learn of the caller is put into the request.
 ///
 /// # Errors
-/// 401, 403, or 422 for a query that nobody reads.
+/// 401, 403, 429, or 422 for a query that nobody reads.
 pub(crate) async fn admit(
     gate: Gate,
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let admitted = match gate.access {
-        Access::Anyone => refuse_foreign(request.request()).map(|()| None),
-        _ => authenticate(request.request(), gate).await.map(Some),
+        Access::Anyone => open_to_anyone(request.request(), gate.limit).await.map(|()| None),
+        _ => identify(request.request(), gate).await.map(Some),
     };
     match admitted.and_then(|caller| read_query(request.request(), gate.parameters).map(|()| caller)) {
         Ok(caller) => {
@@ -81,6 +84,27 @@ fn read_query(request: &HttpRequest, taken: Parameters) -> Result<(), ApiError> 
             Err(ApiError::invalid(format!("/{name}"), "This path takes no such parameter."))
         }
         _ => Ok(()),
+    }
+}
+
+async fn open_to_anyone(request: &HttpRequest, limit: Limit) -> Result<(), ApiError> {
+    refuse_foreign(request)?;
+    limits::count(request, limit, None).await
+}
+
+/// The caller, whose request is counted. Those of strangers are counted by address, so that guessing tokens ends soon.
+async fn identify(request: &HttpRequest, gate: Gate) -> Result<SignedIn, ApiError> {
+    limits::check_stranger(request)?;
+    match authenticate(request, gate).await {
+        Ok(caller) => {
+            limits::count(request, gate.limit, Some(caller.user.id)).await?;
+            Ok(caller)
+        }
+        Err(refused @ (ApiError::Unauthenticated | ApiError::Forbidden(_) | ApiError::OutOfScope(_))) => {
+            limits::count_stranger(request).await?;
+            Err(refused)
+        }
+        Err(error) => Err(error),
     }
 }
 

@@ -73,6 +73,12 @@ pub(crate) struct Cursors<'a> {
 }
 
 impl Page {
+    /// That of a query that takes more.
+    #[must_use]
+    pub(crate) fn of(limit: Option<u32>, cursor: Option<String>) -> Self {
+        Self { limit, cursor }
+    }
+
     /// How many items are asked for.
     ///
     /// # Errors

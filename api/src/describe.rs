@@ -100,6 +100,14 @@ impl Description {
         answer.content.insert(content_type.to_owned(), content.into());
     }
 
+    /// Another body of the answer `status`, of `content_type`.
+    pub(crate) fn answers_also(&mut self, status: u16, content_type: &str, schema: RefOr<Schema>) {
+        let content = ContentBuilder::new().schema(Some(schema)).build();
+        if let Some(answer) = self.answers.get_mut(&status) {
+            answer.content.insert(content_type.to_owned(), RefOr::T(content));
+        }
+    }
+
     /// A header of the answer `status`.
     pub(crate) fn answers_with_header(&mut self, status: u16, name: &str, says: &str) {
         let text: RefOr<Schema> = Object::with_type(Type::String).into();

@@ -7,6 +7,7 @@
 //! that may come back is 503, any other failure 500. Nothing is logged on the way up.
 
 use std::fmt;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
@@ -14,16 +15,24 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use bellwork_jobs::steering::Refusal;
 use bellwork_shared::api_tokens::scopes::Scope;
-use bellwork_shared::database::is_transient;
+use bellwork_shared::database::{is_transient, took_too_long};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::limits::Exceeded;
 use crate::throttle::Wait;
 
 /// What is sent as `Content-Type` of a problem.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
-/// So many seconds a client is asked to wait while a store is away.
-const RETRY_AFTER_SECONDS: &str = "1";
+/// Before the name of a type of problem that is ours.
+const OURS: &str = "urn:bellwork:problem:";
+/// Before the name of a type of problem that everybody knows.
+const REGISTERED: &str = "https://iana.org/assignments/http-problem-types#";
+/// So many seconds a client is asked to wait while there is too much to do or a store is away: at random, so that not all
+/// come back at once.
+const COME_BACK_SECONDS: RangeInclusive<u64> = 1..=4;
+/// So many seconds a client is asked to wait for the answer to its own request.
+const STILL_RUNNING_SECONDS: u64 = 1;
 
 /// A part of the input that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, ToSchema)]
@@ -70,6 +79,8 @@ pub(crate) enum ApiError {
     TooLarge,
     /// 415: the body is not announced as JSON.
     NotJson,
+    /// 415: the body is not announced as a file of questions.
+    NotAFile,
     /// 422: understood, but wrong.
     Invalid(Vec<InputError>),
     /// 422: the idempotency key was used with another body.
@@ -78,6 +89,8 @@ pub(crate) enum ApiError {
     TooManyAttempts(Duration),
     /// Another status that the web framework chose, such as 400 for a body that broke off.
     Framework(StatusCode),
+    /// 429: asked too often.
+    QuotaExceeded(Exceeded),
     /// 503: too much to do at the moment.
     Overloaded,
     /// 503: a store is away for now.
@@ -97,6 +110,9 @@ pub(crate) struct Problem<'a> {
     instance: &'a str,
     #[serde(skip_serializing_if = "<[_]>::is_empty")]
     errors: &'a [InputError],
+    /// The limits that the request would exceed.
+    #[serde(rename = "violated-policies", skip_serializing_if = "<[_]>::is_empty")]
+    violated_policies: &'a [&'a str],
 }
 
 impl ApiError {
@@ -125,8 +141,10 @@ impl ApiError {
             }
             _ => &[],
         };
-        let kind = format!("urn:bellwork:problem:{name}");
-        let problem = Problem { kind, title, status: status.as_u16(), detail, instance, errors };
+        let registered = matches!(self, Self::QuotaExceeded(_) | Self::Overloaded);
+        let kind = format!("{}{name}", if registered { REGISTERED } else { OURS });
+        let violated_policies = if let Self::QuotaExceeded(exceeded) = self { &exceeded.policies[..] } else { &[] };
+        let problem = Problem { kind, title, status: status.as_u16(), detail, instance, errors, violated_policies };
         let mut response = HttpResponse::build(status);
         response.insert_header((header::CONTENT_TYPE, PROBLEM_JSON));
         match self {
@@ -139,9 +157,11 @@ impl ApiError {
                 response.insert_header((header::RETRY_AFTER, seconds.max(1).to_string()))
             }
             Self::MethodNotAllowed(allow) => response.insert_header((header::ALLOW, allow.clone())),
-            Self::Overloaded | Self::Unavailable(_) | Self::StillRunning => {
-                response.insert_header((header::RETRY_AFTER, RETRY_AFTER_SECONDS))
+            Self::QuotaExceeded(exceeded) => response.insert_header((header::RETRY_AFTER, exceeded.retry_after)),
+            Self::Overloaded | Self::Unavailable(_) => {
+                response.insert_header((header::RETRY_AFTER, rand::random_range(COME_BACK_SECONDS)))
             }
+            Self::StillRunning => response.insert_header((header::RETRY_AFTER, STILL_RUNNING_SECONDS)),
             _ => &mut response,
         };
         response.body(serde_json::to_vec(&problem).expect("a problem holds only strings and a number"))
@@ -165,9 +185,9 @@ impl ApiError {
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Conflict(_) | Self::EmailTaken | Self::StillRunning => StatusCode::CONFLICT,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NotJson => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NotJson | Self::NotAFile => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Invalid(_) | Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::TooManyAttempts(_) => StatusCode::TOO_MANY_REQUESTS,
+            Self::TooManyAttempts(_) | Self::QuotaExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Framework(status) => *status,
             Self::Overloaded | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
@@ -210,6 +230,11 @@ impl ApiError {
             ),
             Self::TooLarge => ("too-large", "Too large", "The body is larger than this path takes."),
             Self::NotJson => ("not-json", "Unsupported media type", "Send application/json."),
+            Self::NotAFile => (
+                "not-a-file-of-questions",
+                "Unsupported media type",
+                "Send text/plain, text/csv, application/xml or application/json.",
+            ),
             Self::Invalid(_) => ("invalid-input", "Invalid input", "Some of the input cannot be used; see errors."),
             Self::KeyReused => (
                 "idempotency-key-reused",
@@ -222,7 +247,12 @@ impl ApiError {
                 "There were too many failed attempts; wait as long as the header Retry-After says.",
             ),
             Self::Framework(_) => ("bad-request", "Bad request", "The request cannot be understood."),
-            Self::Overloaded => ("overloaded", "Too busy", "There is too much to do at the moment; ask again."),
+            Self::QuotaExceeded(_) => {
+                ("quota-exceeded", "Too often", "This was asked too often; see Retry-After and violated-policies.")
+            }
+            Self::Overloaded => {
+                ("temporary-reduced-capacity", "Too busy", "There is too much to do at the moment; see Retry-After.")
+            }
             Self::Unavailable(_) => ("unavailable", "Unavailable", "A part of the service is away; ask again."),
             Self::Internal(_) => ("internal", "Internal error", "Something went wrong here; it has been noted."),
         }
@@ -254,10 +284,12 @@ impl ResponseError for ApiError {
 
 impl From<sqlx::Error> for ApiError {
     fn from(error: sqlx::Error) -> Self {
-        if names_a_user_that_is_gone(&error) {
-            return Self::Unauthenticated;
+        match error {
+            error if names_a_user_that_is_gone(&error) => Self::Unauthenticated,
+            sqlx::Error::PoolTimedOut => Self::Overloaded,
+            error if is_transient(&error) || took_too_long(&error) => Self::Unavailable(error.into()),
+            error => Self::Internal(error.into()),
         }
-        if is_transient(&error) { Self::Unavailable(error.into()) } else { Self::Internal(error.into()) }
     }
 }
 

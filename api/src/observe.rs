@@ -12,6 +12,7 @@ use futures_util::FutureExt;
 use uuid::Uuid;
 
 use crate::error::ApiError;
+use crate::limits;
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const MAX_REQUEST_ID: usize = 128;
@@ -78,7 +79,8 @@ pub(crate) async fn observe(
     let answer = answered?.map_into_boxed_body();
     let route = answer.request().app_data::<RoutePattern>().map_or(UNMATCHED, |pattern| pattern.0);
     let (request, response) = answer.into_parts();
-    let response = finish(response, &path, &id);
+    let mut response = finish(response, &path, &id);
+    limits::add_headers(&request, response.headers_mut());
     metrics::histogram!(
         "bellwork_http_request_seconds",
         "route" => route, "method" => name(&method), "status" => response.status().as_str().to_owned(),

@@ -17,6 +17,7 @@ use utoipa::openapi::{
 use crate::auth::Access;
 use crate::describe::Description;
 use crate::error::{PROBLEM_JSON, Problem};
+use crate::limits::Limit;
 use crate::routes::path::{Method, Operation, Path};
 
 /// What every answer of a status means; the detail of the problem says more.
@@ -87,6 +88,7 @@ fn described(operation: &Operation, schemas: &mut BTreeMap<String, RefOr<Schema>
         .parameters((!description.parameters.is_empty()).then_some(description.parameters))
         .request_body(description.body);
     for (status, answer) in description.answers {
+        let answer = if matches!(operation.limit, Limit::Exempt) { answer } else { with_standing(answer) };
         described = described.response(status.to_string(), with_request_id(answer));
     }
     for status in &description.refusals {
@@ -117,7 +119,18 @@ fn refusal(status: u16, says: &str) -> Response {
     if status == 401 {
         response = response.header("WWW-Authenticate", header("The scheme to use: Bearer."));
     }
-    with_request_id(response.build())
+    let response = response.build();
+    with_request_id(if status == 429 { with_standing(response) } else { response })
+}
+
+fn with_standing(mut response: Response) -> Response {
+    for (name, says) in [
+        ("RateLimit", "How the client stands with each limit: r requests left, more after t seconds."),
+        ("RateLimit-Policy", "The limits that apply: q requests in any w seconds."),
+    ] {
+        response.headers.insert(name.to_owned(), header(says).into());
+    }
+    response
 }
 
 fn with_request_id(mut response: Response) -> Response {

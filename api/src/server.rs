@@ -27,6 +27,10 @@ const MAX_CONNECTIONS: usize = 100_000;
 const BACKLOG: u32 = 4096;
 /// An idle connection is kept for longer than a balancer does, so that the balancer closes it and never meets a closed one.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
+/// The head of a request must be here by then. Its body has as long as its answer, and its size has a limit.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
+/// So long a client that is told to go may take to close its end.
+const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
 /// A peer that acknowledges nothing, or takes nothing, for so long is gone. Otherwise it takes the kernel about 15 minutes.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
 /// So many unsent bytes the kernel holds per connection, so that a stream that is not read fills its own queue soon.
@@ -68,6 +72,8 @@ impl Server {
             .max_connections(MAX_CONNECTIONS)
             .backlog(BACKLOG)
             .keep_alive(KEEP_ALIVE)
+            .client_request_timeout(HEAD_TIMEOUT)
+            .client_disconnect_timeout(GOODBYE_TIMEOUT)
             .tcp_nodelay(true)
             // Else a client that goes away is noticed only when a second write to it fails.
             .h1_allow_half_closed(false)

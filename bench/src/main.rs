@@ -1,5 +1,6 @@
 //! `bellwork-bench`: measures what the README claims. `scripts/bench` starts the servers it needs.
 
+mod boards;
 mod figures;
 mod journey;
 mod peer;
@@ -31,6 +32,8 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    /// Reads of a leaderboard with a million entries, and what a new best costs there.
+    Boards(boards::Arguments),
     /// From a submission over HTTP to the event on the student's stream, idle and at saturation.
     Journey(journey::Arguments),
     /// The engine and its peers side by side: pushing, processing, pick-up latency, memory, recovery.
@@ -57,6 +60,11 @@ async fn main() -> anyhow::Result<()> {
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let json = arguments.json.as_deref();
     match arguments.what {
+        What::Boards(what) => {
+            let figures = boards::measure(&what).await?;
+            figures.show(&mut std::io::stdout())?;
+            keep(json, &figures)
+        }
         What::Journey(what) => {
             let figures = journey::measure(&what).await?;
             figures.show(&mut std::io::stdout())?;

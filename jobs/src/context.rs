@@ -35,6 +35,8 @@ pub struct Platform {
     pub public_url: Url,
     /// How long finished jobs stay in the ledger.
     pub ledger_retention_days: u32,
+    /// How long the history of votes is kept.
+    pub vote_retention_months: u32,
 }
 
 /// One run of one job.
@@ -62,11 +64,34 @@ pub struct StoredProgress {
 impl Context<'_> {
     /// Tells the job's submitter how far it is, and keeps it for whoever asks later. Neither can fail the job.
     pub async fn progress(&self, percent: u8, message: &str) {
-        tokio::join!(self.publish_progress(percent, message), self.keep_progress(percent, message));
+        self.note().tell(percent, message, None).await;
+    }
+
+    /// The way to tell how far the job is, for a task of its own.
+    #[must_use]
+    pub fn note(&self) -> Note {
+        let (publisher, reporter) = (self.platform.publisher.clone(), self.reporter.cloned());
+        Note { publisher, reporter, job: self.job, submitter: self.submitter }
+    }
+}
+
+/// Tells how far one job is.
+#[derive(Clone, Debug)]
+pub struct Note {
+    publisher: Publisher,
+    reporter: Option<Reporter>,
+    job: JobId,
+    submitter: Option<UserId>,
+}
+
+impl Note {
+    /// Tells the submitter, with what a model has just written, and keeps the rest for whoever asks later.
+    pub async fn tell(&self, percent: u8, message: &str, text: Option<String>) {
+        tokio::join!(self.publish_progress(percent, message, text), self.keep_progress(percent, message));
     }
 
     async fn keep_progress(&self, percent: u8, message: &str) {
-        let Some(reporter) = self.reporter else { return };
+        let Some(reporter) = &self.reporter else { return };
         let progress = StoredProgress { percent, message: message.to_owned() };
         let note = serde_json::to_string(&progress).expect("a number and text");
         match timeout(PUBLISH_TIMEOUT, reporter.progress(&note)).await {
@@ -76,10 +101,10 @@ impl Context<'_> {
         }
     }
 
-    async fn publish_progress(&self, percent: u8, message: &str) {
+    async fn publish_progress(&self, percent: u8, message: &str, text: Option<String>) {
         let Some(user) = self.submitter else { return };
-        let progress = Progress { job_id: self.job, percent, message: message.to_owned() };
-        self.platform.publisher.publish(&[(user, Event::Progress(progress))]).await;
+        let progress = Progress { job_id: self.job, percent, message: message.to_owned(), text };
+        self.publisher.publish(&[(user, Event::Progress(progress))]).await;
     }
 }
 

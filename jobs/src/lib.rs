@@ -1,5 +1,7 @@
 //! The jobs Bellwork can run, and how one is submitted.
 
+mod aids;
+mod books;
 pub mod context;
 pub mod envelope;
 pub mod failure;

@@ -1,14 +1,24 @@
 //! Who grades free text: the built-in rubric, or an AI server whose findings our code checks.
 
+use bellwork_shared::ai::budget::Purpose;
 use bellwork_shared::attempts::GradedBy;
-use bellwork_shared::config::ai::AiConfig;
+use bellwork_shared::config::ai::{AiConfig, DailyBudget};
 use bellwork_shared::ids::{JobId, QuestionId};
 use bellwork_shared::practice_tests::TextKey;
 use serde::Serialize;
 
+use crate::books::{Account, Books};
+use crate::context::Context;
 use crate::failure::Failure;
+use crate::job::Job;
+use crate::kinds::grade_attempt::GradeAttempt;
 use crate::rubric;
-use crate::tutor::Tutor;
+use crate::tutor::{LONGEST_VERDICT, Tutor, meter};
+
+/// The fixed part of a request for marking is shorter, in bytes.
+const PROMPT: usize = 4000;
+/// What stands around each key point in it, twice.
+const FRAME: usize = 100;
 
 /// Grades free text.
 #[derive(Debug)]
@@ -78,20 +88,49 @@ impl Marker {
     pub fn new(config: &AiConfig) -> anyhow::Result<Self> {
         Ok(match &config.server {
             None => Self::Rubric,
-            Some(server) => Self::Ai(Box::new(Tutor::new(server)?)),
+            Some(server) => Self::Ai(Box::new(Tutor::new(server)?.within(config.budget))),
         })
     }
 
-    /// Marks a written answer that is not empty.
+    /// Marks a written answer that is not empty. What an AI server used for it is counted.
     ///
     /// # Errors
     /// If the AI server cannot be reached, or does not answer as agreed.
-    pub async fn mark(&self, essay: &Essay<'_>) -> Result<Marked, Failure> {
+    pub async fn mark(&self, context: &Context<'_>, essay: &Essay<'_>) -> Result<Marked, Failure> {
         match self {
             Self::Rubric => Ok(Marked::new(essay.key, rubric::met(essay.key, essay.answer), GradedBy::Rubric)),
-            Self::Ai(tutor) => tutor.mark(essay).await,
+            Self::Ai(tutor) => match tutor.recall(essay) {
+                Some(marked) => Ok(marked),
+                None => {
+                    let mut entry = marking(tutor, context).open(most_tokens(essay), LONGEST_VERDICT).await?;
+                    let marked = tutor.mark(essay, &mut entry.meter).await;
+                    entry.close().await;
+                    marked
+                }
+            },
         }
     }
+
+    /// The AI server, if there is one.
+    #[must_use]
+    pub fn tutor(&self) -> Option<&Tutor> {
+        match self {
+            Self::Rubric => None,
+            Self::Ai(tutor) => Some(tutor),
+        }
+    }
+}
+
+/// Marking is owed: it is counted, and bound by no budget.
+fn marking(tutor: &Tutor, context: &Context<'_>) -> Books {
+    let (model, price, budget) = (tutor.model(), tutor.price(), DailyBudget::default());
+    Books::new(context, Account { kind: GradeAttempt::KIND, purpose: Purpose::Marking, model, price, budget })
+}
+
+fn most_tokens(essay: &Essay<'_>) -> u64 {
+    let key_points: usize = essay.key.key_points.iter().map(|point| point.text.len() + FRAME).sum();
+    let texts = essay.prompt.len() + essay.answer.len() + essay.passage.map_or(0, str::len);
+    meter::tokens((PROMPT + key_points + texts) as u64)
 }
 
 impl Marked {

@@ -122,7 +122,7 @@ impl Reading<'_> {
             key,
             answer,
         };
-        let marked = self.context.platform.marker.mark(&essay).await?;
+        let marked = self.context.platform.marker.mark(&self.context, &essay).await?;
         self.usage += marked.usage;
         self.done += 1;
         Ok(marked)

@@ -1,5 +1,7 @@
 //! Text made comparable, and the search for words in it: what a keyboard, an editor or a habit changes does not count.
 
+use std::ops::Range;
+
 /// A text in lower case, with plain quotes and minus signs, single spaces, and none around operators: `x < −4`, `x<-4`
 /// and `X  <  – 4` are the same.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -39,14 +41,28 @@ impl Wording {
         self.0.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty())
     }
 
+    /// True if `phrase` stands here in a place that does not overlap with those `taken`: the first such is taken.
+    #[must_use]
+    pub fn take(&self, phrase: &Self, taken: &mut Vec<Range<usize>>) -> bool {
+        let free = self.places(phrase).find(|place| !taken.iter().any(|other| overlap(place, other)));
+        let found = free.is_some();
+        taken.extend(free);
+        found
+    }
+
     /// True if `phrase` stands here and begins and ends where words do: `mill` is not in `million`, nor `5` in `2.5`.
     #[must_use]
     pub fn holds(&self, phrase: &Self) -> bool {
-        let found = |(start, matched): (usize, &str)| {
-            let (before, after) = (&self.0[..start], &self.0[start + matched.len()..]);
+        self.places(phrase).next().is_some()
+    }
+
+    fn places<'a>(&'a self, phrase: &'a Self) -> impl Iterator<Item = Range<usize>> + 'a {
+        let whole = |(start, matched): &(usize, &str)| {
+            let (before, after) = (&self.0[..*start], &self.0[start + matched.len()..]);
             !goes_on(matched.chars().rev(), before.chars().rev()) && !goes_on(matched.chars(), after.chars())
         };
-        !phrase.0.is_empty() && self.overlapping_matches(&phrase.0).any(found)
+        let matches = (!phrase.0.is_empty()).then(|| self.overlapping_matches(&phrase.0));
+        matches.into_iter().flatten().filter(whole).map(|(start, matched)| start..start + matched.len())
     }
 
     fn overlapping_matches<'a>(&'a self, phrase: &'a str) -> impl Iterator<Item = (usize, &'a str)> {
@@ -57,6 +73,10 @@ impl Wording {
             Some((start, &self.0[start..start + phrase.len()]))
         })
     }
+}
+
+fn overlap(one: &Range<usize>, other: &Range<usize>) -> bool {
+    one.start < other.end && other.start < one.end
 }
 
 /// True if a word or number that ends `inside` goes on `outside`; both are read in the same direction, `outside` away
@@ -80,9 +100,18 @@ fn plain(c: char) -> char {
     }
 }
 
-/// Soft hyphens, zero-width characters and the marks of text direction.
+/// `text` without what no reader sees.
+#[must_use]
+pub fn visible(text: &str) -> String {
+    text.chars().filter(|c| !is_invisible(*c) && (!c.is_control() || matches!(c, '\n' | '\t'))).collect()
+}
+
+/// Soft hyphens, zero-width characters, fillers, the marks of text direction, variation selectors and tags.
 fn is_invisible(c: char) -> bool {
-    matches!(c, '\u{00ad}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}' | '\u{feff}')
+    matches!(c,
+        '\u{00ad}' | '\u{034f}' | '\u{061c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}' | '\u{180b}'..='\u{180f}'
+        | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
 }
 
 #[cfg(test)]
@@ -103,6 +132,18 @@ mod tests {
         ] {
             assert_eq!(Wording::of(text).as_str(), wording, "{text:?}");
         }
+    }
+
+    #[test]
+    fn each_place_is_taken_once() {
+        let (text, phrase, mut taken) = (Wording::of("a kelp, a kelp"), Wording::of("a kelp"), Vec::new());
+        assert!(text.take(&phrase, &mut taken) && text.take(&phrase, &mut taken));
+        assert!(!text.take(&phrase, &mut taken) && !text.take(&Wording::of("kelp, a"), &mut taken));
+    }
+
+    #[test]
+    fn what_no_reader_sees_is_left_out() {
+        assert_eq!(visible("a\u{200b}b\u{e0041}\u{2066}c\u{0}\n\u{1b}d\u{fe0f}"), "abc\nd");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
 
-use crate::config::database::DatabaseConfig;
+use crate::config::database::{DatabaseConfig, Via};
 
 /// All migrations, compiled in.
 pub static MIGRATIONS: sqlx::migrate::Migrator = sqlx::migrate!("../migrations");
@@ -17,8 +17,19 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 const TRUSTED: Duration = Duration::from_millis(50);
 /// A statement that runs longer is a mistake; it is ended by the server.
 const STATEMENT_TIMEOUT: &str = "15s";
+/// Whoever waits longer for a lock has met a stuck process; trying again may help.
+const LOCK_TIMEOUT: &str = "10s";
 /// A transaction left open by a stuck process gives its locks back by then.
 const IDLE_IN_TRANSACTION_TIMEOUT: &str = "30s";
+
+const QUERY_CANCELED: &str = "57014";
+
+/// What each session asks for at its start. A pooler passes no such thing on.
+const TIMEOUTS: [(&str, &str); 3] = [
+    ("statement_timeout", STATEMENT_TIMEOUT),
+    ("lock_timeout", LOCK_TIMEOUT),
+    ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_TIMEOUT),
+];
 
 /// Opens a pool on the primary without waiting for a first connection, so that a process can start before PostgreSQL.
 ///
@@ -26,10 +37,11 @@ const IDLE_IN_TRANSACTION_TIMEOUT: &str = "30s";
 /// If the address cannot be read.
 pub fn pool(config: &DatabaseConfig, application: &str) -> Result<PgPool, sqlx::Error> {
     let options: PgConnectOptions = config.url.as_str().parse()?;
-    let options = options.application_name(application).options([
-        ("statement_timeout", STATEMENT_TIMEOUT),
-        ("idle_in_transaction_session_timeout", IDLE_IN_TRANSACTION_TIMEOUT),
-    ]);
+    let options = options.application_name(application);
+    let options = match config.via {
+        Via::Direct => options.options(TIMEOUTS),
+        Via::Pooler => options,
+    };
     Ok(PgPoolOptions::new()
         .max_connections(config.pool_size)
         .acquire_timeout(ACQUIRE_TIMEOUT)
@@ -52,20 +64,43 @@ pub fn is_transient(error: &sqlx::Error) -> bool {
     }
 }
 
-/// Classes 08 (connection), 40 (rollback) and 53 (resources) of PostgreSQL's error codes, and 57P (shut down, starting); not
-/// 57014: a statement that took too long will again.
+/// True if a statement was ended because it took too long: whoever asked may ask again later, but no job should, since it
+/// will take as long again.
+#[must_use]
+pub fn took_too_long(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(error) if error.code().is_some_and(|code| code == QUERY_CANCELED))
+}
+
+/// Classes 08 (connection), 40 (rollback) and 53 (resources) of PostgreSQL's error codes, 57P (shut down, starting) and 55P03
+/// (a lock was not to be had); not 57014: a statement that took too long will again.
 fn is_transient_code(code: &str) -> bool {
-    ["08", "40", "53", "57P"].iter().any(|class| code.starts_with(class))
+    ["08", "40", "53", "57P", "55P03"].iter().any(|class| code.starts_with(class))
 }
 
 #[cfg(test)]
 mod tests {
+    use sqlx::ConnectOptions;
+
     use super::*;
+
+    #[sqlx::test(migrator = "MIGRATIONS")]
+    async fn a_session_asks_for_its_time_outs_unless_a_pooler_would_refuse(database: PgPool) {
+        let url = database.connect_options().to_url_lossy();
+        for (via, statement, lock) in [(Via::Direct, "15s", "10s"), (Via::Pooler, "0", "0")] {
+            let pool =
+                pool(&DatabaseConfig { url: url.clone(), replica_urls: Vec::new(), via, pool_size: 2 }, "a test")
+                    .unwrap();
+            let show = async |name: &'static str| sqlx::query_scalar::<_, String>(name).fetch_one(&pool).await.unwrap();
+            assert_eq!(show("show statement_timeout").await, statement);
+            assert_eq!(show("show lock_timeout").await, lock);
+        }
+    }
 
     #[test]
     fn a_restart_is_transient_and_a_constraint_is_not() {
         assert!(is_transient_code("57P01"), "terminated by an administrator");
         assert!(is_transient_code("40P01"), "deadlock");
+        assert!(is_transient_code("55P03"), "a lock was not to be had");
         assert!(!is_transient_code("23505"), "unique violation");
         assert!(!is_transient_code("57014"), "statement time-out");
         assert!(is_transient(&sqlx::Error::PoolTimedOut));

@@ -27,6 +27,10 @@ pub struct Progress {
     pub percent: u8,
     /// What it does now, for the student.
     pub message: String,
+    /// What a model has written since the last event, as plain text. A stream that missed a part finds the whole with
+    /// the result. When `percent` falls, the text begins anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
 }
 
 /// The channel of a student's events.

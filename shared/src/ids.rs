@@ -68,7 +68,11 @@ id!(TestId, "a practice test");
 id!(QuestionId, "a question");
 id!(AttemptId, "an attempt");
 id!(JobId, "a job");
+id!(ImportId, "an import");
 id!(NotificationId, "a notification");
+id!(AidId, "a study aid");
+id!(ModelId, "an AI model");
+id!(VoteId, "a vote on a model");
 
 #[cfg(test)]
 mod tests {

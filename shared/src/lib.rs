@@ -2,6 +2,7 @@
 //!
 //! Functions over tables take a connection and never commit: the caller owns the transaction.
 
+pub mod ai;
 pub mod answers;
 pub mod api_tokens;
 pub mod attempts;
@@ -10,19 +11,24 @@ pub mod config;
 pub mod content;
 pub mod database;
 pub mod events;
+pub mod exports;
 pub mod failures;
+pub mod formats;
 pub mod idempotency;
 pub mod ids;
+pub mod imports;
 pub mod installation;
 pub mod leaderboard;
 pub mod ledger;
 pub mod mailed_links;
+pub mod models;
 pub mod notifications;
 pub mod passwords;
 pub mod personal_data;
 pub mod points;
 pub mod practice_tests;
 pub mod ranking;
+pub mod rate_limit;
 pub mod reading;
 pub mod results;
 pub mod retention;
@@ -31,3 +37,4 @@ pub mod shutdown;
 pub mod telemetry;
 pub mod tokens;
 pub mod users;
+pub mod votes;

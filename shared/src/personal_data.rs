@@ -40,7 +40,7 @@ pub static ALL: &[Holding] = &[
     Holding {
         table: "users",
         user: "id",
-        exported: &["id", "email", "display_name", "role", "created_at", "email_verified_at"],
+        exported: &["id", "email", "display_name", "role", "created_at", "email_verified_at", "leaderboard_visible"],
         withheld: &["password_hash", "erased_at"],
         jobs: None,
         erasure: Erasure::TheUser,
@@ -130,10 +130,79 @@ pub static ALL: &[Holding] = &[
         jobs: None,
         erasure: Erasure::Deleted,
     },
+    Holding {
+        table: "study_aids",
+        user: "user_id",
+        exported: &[
+            "id", "kind", "status", "asked", "made_by", "model", "result", "created_at", "finished_at",
+        ],
+        withheld: &["job_id"],
+        jobs: Some("job_id"),
+        erasure: Erasure::Deleted,
+    },
+    Holding {
+        table: "ai_usage",
+        user: "user_id",
+        exported: &["day", "model", "requests", "prompt_tokens", "completion_tokens", "cost_micros"],
+        withheld: &[],
+        jobs: None,
+        // What the installation has used stays right.
+        erasure: Erasure::Anonymised(""),
+    },
+    Holding {
+        table: "ai_spending",
+        user: "account",
+        exported: &["day", "spent_micros"],
+        withheld: &["reserved_micros"],
+        jobs: None,
+        erasure: Erasure::Anonymised(""),
+    },
+    Holding {
+        table: "ai_calls",
+        user: "user_id",
+        exported: &["id", "day", "model"],
+        withheld: &["job_id", "reserved_micros"],
+        jobs: None,
+        // A call under way gives back what it has reserved when it ends.
+        erasure: Erasure::Anonymised(""),
+    },
+    Holding {
+        table: "votes",
+        user: "user_id",
+        exported: &["id", "model_id", "value", "cast_at"],
+        // Who could read why a vote is held back could learn how not to be caught.
+        withheld: &["state", "settled_at", "reasons", "rules", "cluster"],
+        jobs: None,
+        erasure: Erasure::Anonymised(""),
+    },
+    Holding {
+        table: "vote_events",
+        user: "user_id",
+        exported: &["id", "at", "model_id", "value"],
+        withheld: &["vote_id", "action", "actor"],
+        jobs: None,
+        erasure: Erasure::Anonymised(""),
+    },
+    Holding {
+        table: "imports",
+        user: "submitter",
+        exported: &["id", "state", "format", "filename", "title", "subject", "size", "created_at", "finished_at"],
+        withheld: &[
+            "job_id", "on_existing", "dry_run", "file", "found", "usable", "lost", "changed", "outcome", "test_id",
+            "error",
+        ],
+        jobs: None,
+        // The tests that came of them stay, and where they came from.
+        erasure: Erasure::Anonymised(""),
+    },
 ];
 
 /// Tables that name users and are in no need of a line above, with the reason.
-pub static EXCEPTIONS: &[(&str, &str)] = &[(
-    "jobs",
-    "their submitter is an id that names nobody after the erasure; what they say is emptied by way of the columns `jobs` above",
-)];
+pub static EXCEPTIONS: &[(&str, &str)] = &[
+    (
+        "jobs",
+        "their submitter is an id that names nobody after the erasure; what they say is emptied by way of the columns \
+         `jobs` above",
+    ),
+    ("vote_traces", "keyed hashes that go after two days; their user is an id that names nobody after the erasure"),
+];

@@ -12,3 +12,4 @@ mod journey;
 mod key;
 mod losses;
 mod steering;
+mod study_aids;

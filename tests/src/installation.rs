@@ -67,6 +67,8 @@ impl Installation {
             ("MAIL_DIR", mail_dir),
             ("RETRY_BASE_MS", "20".to_owned()),
             ("LOG", "info".to_owned()),
+            // All students of a test or a benchmark call from one address.
+            ("RATE_LIMITS", "all=1000000/s".to_owned()),
         ];
         let database = PgPool::connect_lazy(&database_url).expect("the address is ours");
         let environment = environment.map(|(name, value)| (name.to_owned(), value)).into();

@@ -63,10 +63,11 @@ impl Rehearsal {
             database: database.clone(),
             catalogue: Catalogue::new(database.clone()),
             publisher: Publisher::new(engine.connection(), &prefix),
-            marker: Arc::new(Marker::new(&AiConfig { server: None }).expect("the built-in marker needs nothing")),
+            marker: Arc::new(Marker::new(&AiConfig::none()).expect("the built-in marker needs nothing")),
             mailer: Mailer::new(&mailer).expect("the folder is there"),
             public_url: "https://school.test/".parse().expect("it is an address"),
             ledger_retention_days: 30,
+            vote_retention_months: 24,
         };
         let (submitter, _) = Submitter::start(engine.producer(), database.clone());
         let retry = RetryPolicy::exponential(Duration::from_millis(1));

@@ -143,10 +143,7 @@ impl PrivatePostgres {
     /// If PostgreSQL is not installed.
     pub async fn start() -> Self {
         let mut postgres = Self { program: None, port: free_port(), folder: Folder::new() };
-        if is_root() {
-            let owned = Command::new("chown").arg("postgres").arg(postgres.folder.path()).status();
-            assert!(owned.is_ok_and(|status| status.success()), "there is a user postgres");
-        }
+        postgres.own_folder();
         let mut init = as_postgres(&binary("initdb"));
         init.arg("-D").arg(postgres.data()).args(["-A", "trust", "-U", "postgres", "-E", "UTF8", "--locale=C.UTF-8"]);
         let made = init.output().expect("initdb is installed");
@@ -155,10 +152,38 @@ impl PrivatePostgres {
         postgres
     }
 
+    /// A streaming replica of it.
+    ///
+    /// # Panics
+    /// If it cannot be copied.
+    pub async fn replica(&self) -> Self {
+        let mut replica = Self { program: None, port: free_port(), folder: Folder::new() };
+        replica.own_folder();
+        let mut copy = as_postgres(&binary("pg_basebackup"));
+        copy.args(["-h", "127.0.0.1", "-U", "postgres", "-p", &self.port.to_string()]);
+        copy.args(["--checkpoint=fast", "--write-recovery-conf", "--wal-method=stream", "-D"]).arg(replica.data());
+        let copied = copy.output().expect("pg_basebackup is installed");
+        assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+        replica.spawn().await;
+        replica
+    }
+
     /// Its address, without the name of a database.
     #[must_use]
     pub fn url(&self) -> String {
         format!("postgres://postgres@127.0.0.1:{}", self.port)
+    }
+
+    /// Stops it as a crash does.
+    ///
+    /// # Panics
+    /// If it cannot be stopped.
+    pub fn crash(&mut self) {
+        let mut stop = as_postgres(&binary("pg_ctl"));
+        stop.arg("-D").arg(self.data()).args(["-m", "immediate", "-w", "stop"]);
+        let stopped = stop.output().expect("pg_ctl is installed");
+        assert!(stopped.status.success(), "{}", String::from_utf8_lossy(&stopped.stderr));
+        drop(self.program.take());
     }
 
     /// Stops it as a crash does, and starts it again.
@@ -166,12 +191,15 @@ impl PrivatePostgres {
     /// # Panics
     /// If it cannot be stopped.
     pub async fn crash_and_restart(&mut self) {
-        let mut stop = as_postgres(&binary("pg_ctl"));
-        stop.arg("-D").arg(self.data()).args(["-m", "immediate", "-w", "stop"]);
-        let stopped = stop.output().expect("pg_ctl is installed");
-        assert!(stopped.status.success(), "{}", String::from_utf8_lossy(&stopped.stderr));
-        drop(self.program.take());
+        self.crash();
         self.spawn().await;
+    }
+
+    fn own_folder(&self) {
+        if is_root() {
+            let owned = Command::new("chown").arg("postgres").arg(self.folder.path()).status();
+            assert!(owned.is_ok_and(|status| status.success()), "there is a user postgres");
+        }
     }
 
     fn data(&self) -> PathBuf {
@@ -198,6 +226,55 @@ impl Drop for PrivatePostgres {
         let mut stop = as_postgres(&binary("pg_ctl"));
         stop.arg("-D").arg(self.data()).args(["-m", "immediate", "-t", "10", "stop"]);
         let _ = stop.output();
+    }
+}
+
+/// A PgBouncer in transaction mode, in front of a PostgreSQL.
+#[derive(Debug)]
+pub struct Pooler {
+    _program: Program,
+    port: u16,
+    _folder: Folder,
+}
+
+impl Pooler {
+    /// Starts one that shares few sessions of the server of `url` among all clients, and waits until it answers. The program is
+    /// named by the variable `PGBOUNCER`, which `scripts/test` sets.
+    ///
+    /// # Panics
+    /// If it cannot be started.
+    pub async fn before(url: &str) -> Self {
+        let (port, folder) = (free_port(), Folder::new());
+        let server = url::Url::parse(url).expect("an address of PostgreSQL");
+        let (host, server_port) = (server.host_str().unwrap_or("127.0.0.1"), server.port().unwrap_or(5432));
+        let settings = format!(
+            "[databases]\n* = host={host} port={server_port} user={user}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
+             listen_port = {port}\nunix_socket_dir =\nauth_type = any\npool_mode = transaction\n\
+             default_pool_size = 6\nmax_client_conn = 500\n",
+            user = server.username(),
+        );
+        let file = folder.path().join("pgbouncer.ini");
+        std::fs::write(&file, settings).expect("the folder is ours");
+        if is_root() {
+            let owned = Command::new("chown").arg("-R").arg("postgres").arg(folder.path()).status();
+            assert!(owned.is_ok_and(|status| status.success()), "there is a user postgres");
+        }
+        let mut program = as_postgres(Path::new(&of_test_run("PGBOUNCER")));
+        program.arg(&file);
+        let program = Program::start("pgbouncer", program, &folder.path().join("log"));
+        let pooler = Self { _program: program, port, _folder: folder };
+        eventually("PgBouncer answers", async || {
+            use sqlx::Connection;
+            sqlx::PgConnection::connect(&format!("{}/postgres", pooler.url())).await.ok()
+        })
+        .await;
+        pooler
+    }
+
+    /// Its address, without the name of a database.
+    #[must_use]
+    pub fn url(&self) -> String {
+        format!("postgres://postgres@127.0.0.1:{}", self.port)
     }
 }
 

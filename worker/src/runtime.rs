@@ -97,6 +97,7 @@ fn platform(config: &Config) -> anyhow::Result<Platform> {
         mailer: Mailer::new(&config.mail)?,
         public_url: config.http.public_url.clone(),
         ledger_retention_days: config.worker.ledger_retention_days,
+        vote_retention_months: config.worker.vote_retention_months,
     })
 }
 

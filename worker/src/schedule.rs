@@ -3,9 +3,14 @@
 use std::str::FromStr;
 use std::time::Duration;
 
+use bellwork_jobs::kinds::check_leaderboards::CheckLeaderboards;
 use bellwork_jobs::kinds::close_stale_sessions::CloseStaleSessions;
 use bellwork_jobs::kinds::discard_exports::DiscardExports;
+use bellwork_jobs::kinds::prune_imports::PruneImports;
+use bellwork_jobs::kinds::prune_leaderboards::PruneLeaderboards;
 use bellwork_jobs::kinds::prune_ledger::PruneLedger;
+use bellwork_jobs::kinds::prune_votes::PruneVotes;
+use bellwork_jobs::kinds::review_votes::ReviewVotes;
 use bellwork_jobs::submit::{Options, Submitter, new_job};
 use bellwork_shared::ids::JobId;
 use bellwork_shared::ledger::{self, NewJob};
@@ -49,6 +54,24 @@ pub static ALL: &[Schedule] = &[
         job: || new_job(&PruneLedger {}, Options::default()),
     },
     Schedule {
+        name: "prune_imports",
+        cron: "0 47 3 * * *",
+        missed: Missed::RunOnce,
+        job: || new_job(&PruneImports {}, Options::default()),
+    },
+    Schedule {
+        name: "prune_votes",
+        cron: "0 27 3 * * *",
+        missed: Missed::RunOnce,
+        job: || new_job(&PruneVotes {}, Options::default()),
+    },
+    Schedule {
+        name: "review_votes",
+        cron: "30 * * * * *",
+        missed: Missed::Skip,
+        job: || new_job(&ReviewVotes {}, Options::default()),
+    },
+    Schedule {
         name: "close_stale_sessions",
         cron: "0 */10 * * * *",
         missed: Missed::Skip,
@@ -59,6 +82,18 @@ pub static ALL: &[Schedule] = &[
         cron: "0 41 * * * *",
         missed: Missed::RunOnce,
         job: || new_job(&DiscardExports {}, Options::default()),
+    },
+    Schedule {
+        name: "prune_leaderboards",
+        cron: "0 37 3 * * *",
+        missed: Missed::RunOnce,
+        job: || new_job(&PruneLeaderboards {}, Options::default()),
+    },
+    Schedule {
+        name: "check_leaderboards",
+        cron: "0 7 4 * * *",
+        missed: Missed::RunOnce,
+        job: || new_job(&CheckLeaderboards {}, Options::default()),
     },
 ];
 

@@ -86,8 +86,12 @@ mod tests {
 
     #[test]
     fn an_event_is_one_line_of_data() {
-        let progress =
-            Progress { job_id: bellwork_shared::ids::JobId::new(), percent: 50, message: "a\nb\r\u{2028}".into() };
+        let progress = Progress {
+            job_id: bellwork_shared::ids::JobId::new(),
+            percent: 50,
+            message: "a\nb\r\u{2028}".into(),
+            text: Some("c\n\nd".into()),
+        };
         let frame = super::progress(&progress);
         let text = std::str::from_utf8(&frame).unwrap();
         assert_eq!(text.lines().count(), 3, "{text:?}");

@@ -90,12 +90,20 @@ impl Registry {
         self.end_where(user, Reason::Session, |seat| seat.session == session);
     }
 
-    /// Tells the streams of `user`. One whose queue is full is not read by its client: it is cut off.
+    /// Tells the streams of `user`. One whose queue is full is not read by its client: it is cut off. Progress, of which
+    /// there is much while models write, is left out before that: it never takes the place of a notification.
     pub(super) fn deliver(&mut self, user: UserId, signal: &Arc<Signal>) {
-        self.close_where(user, |seat| match seat.signals.try_send(Arc::clone(signal)) {
-            Ok(()) => None,
-            Err(TrySendError::Full(_)) => Some(Reason::Slow),
-            Err(TrySendError::Closed(_)) => Some(Reason::Client),
+        let can_be_left_out = matches!(**signal, Signal::Progress(_));
+        self.close_where(user, |seat| {
+            if can_be_left_out && seat.signals.capacity() <= seat.signals.max_capacity() / 2 {
+                metrics::counter!("bellwork_stream_progress_dropped_total").increment(1);
+                return None;
+            }
+            match seat.signals.try_send(Arc::clone(signal)) {
+                Ok(()) => None,
+                Err(TrySendError::Full(_)) => Some(Reason::Slow),
+                Err(TrySendError::Closed(_)) => Some(Reason::Client),
+            }
         });
         if let (Some(listener), Signal::Notification { seq, .. }) = (self.users.get_mut(&user), &**signal) {
             listener.told = listener.told.max(*seq);
@@ -186,6 +194,19 @@ mod tests {
             assert!(matches!(*quick_received.try_recv().unwrap(), Signal::Position(got) if got == seq));
         }
         assert_eq!(registry.roll().len(), 1);
+    }
+
+    #[test]
+    fn progress_fills_half_a_queue_and_cuts_nobody_off() {
+        let (mut registry, user) = (Registry::default(), UserId::new());
+        let (signals, mut received) = mpsc::channel(4);
+        registry.add(user, Seat { id: SeatId(1), session: SessionId::new(), signals });
+        for _ in 0..10 {
+            registry.deliver(user, &Arc::new(Signal::Progress(bytes::Bytes::new())));
+        }
+        registry.deliver(user, &Arc::new(Signal::Position(1)));
+        assert_eq!((registry.count(), received.len()), (1, 3));
+        assert!(matches!(*received.try_recv().unwrap(), Signal::Progress(_)));
     }
 
     #[test]

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::error::ApiError;
+use crate::limits::Counting;
 use crate::reply::Json;
 
 /// A store that takes longer counts as away.
@@ -23,6 +24,7 @@ pub(super) struct Health {
     streams: usize,
     postgresql: Store,
     redis: Store,
+    limits: Counting,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -52,6 +54,7 @@ pub(super) async fn detail(app: web::Data<App>) -> Json<Health> {
         streams: app.hub.count(),
         postgresql,
         redis,
+        limits: app.limits.health(),
     })
 }
 
@@ -77,7 +80,7 @@ async fn stores(app: &App) -> (Store, Store) {
     let mut redis = app.redis.clone();
     let ping = redis::cmd("PING");
     // A database that was not migrated serves nobody.
-    let migrated = sqlx::query("select 1 from installation").execute(&app.database);
+    let migrated = sqlx::query("select 1 from installation").execute(&*app.database);
     tokio::join!(ask(migrated), ask(ping.query_async::<redis::Value>(&mut redis)),)
 }
 

@@ -1,18 +1,24 @@
-//! Leaderboards: the best of a test, and where the caller stands.
+//! Leaderboards: the best of a test, where the caller stands and beside whom, and whether others see them.
 
 use actix_web::web;
 use bellwork_shared::ids::TestId;
 use bellwork_shared::practice_tests;
-use bellwork_shared::ranking::{self, Entry, Period, Standing};
+use bellwork_shared::ranking::{self, Board, Entry, Period, Standing, Visibility};
 use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::auth::SignedIn;
 use crate::cursor;
 use crate::error::ApiError;
-use crate::input::Query;
+use crate::input::{Body, Query};
 use crate::reply::Json;
+
+/// So many places are shown on each side of the caller's if they name no number.
+const DEFAULT_AROUND: u32 = 5;
+/// More than these are never shown on each side.
+const MAX_AROUND: u32 = 25;
 
 /// Which board.
 #[derive(Deserialize, IntoParams)]
@@ -37,6 +43,27 @@ pub(super) struct Leaderboard {
     total: i64,
 }
 
+/// Which part of which board.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Around {
+    /// The test.
+    test_id: TestId,
+    /// What it covers.
+    #[serde(default)]
+    #[param(inline)]
+    period: Period,
+    /// How many places on each side of the caller's; 5 unless told.
+    #[param(minimum = 1, maximum = 25)]
+    around: Option<u32>,
+}
+
+/// The places around the caller's; none if they have no score on the board.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Neighbours {
+    entries: Vec<Entry>,
+}
+
 /// `GET /api/leaderboard`
 pub(super) async fn show(
     app: web::Data<App>,
@@ -45,13 +72,53 @@ pub(super) async fn show(
 ) -> Result<Json<Leaderboard>, ApiError> {
     let query = query.0;
     let limit = cursor::limit(query.limit)?;
+    let board = Board::current(query.test_id, query.period);
     let mut conn = app.database.acquire().await?;
-    let board = ranking::board(&mut conn, query.test_id, query.period).await?;
     let total = ranking::total(&mut conn, board).await?;
-    if total == 0 && practice_tests::find(&mut conn, query.test_id).await?.is_none() {
-        return Err(ApiError::NotFound);
+    if total == 0 {
+        must_exist(&mut conn, board.test).await?;
     }
     let entries = ranking::top(&mut conn, board, limit).await?;
     let me = ranking::standing(&mut conn, board, caller.user.id).await?;
     Ok(Json(Leaderboard { entries, me, total }))
+}
+
+/// `GET /api/leaderboard/neighbours`
+pub(super) async fn neighbours(
+    app: web::Data<App>,
+    caller: SignedIn,
+    query: Query<Around>,
+) -> Result<Json<Neighbours>, ApiError> {
+    let query = query.0;
+    let around = match query.around.unwrap_or(DEFAULT_AROUND) {
+        around @ 1..=MAX_AROUND => around.into(),
+        _ => return Err(ApiError::invalid("/around", format!("The number is between 1 and {MAX_AROUND}."))),
+    };
+    let board = Board::current(query.test_id, query.period);
+    let mut conn = app.database.acquire().await?;
+    let entries = ranking::neighbours(&mut conn, board, caller.user.id, around).await?;
+    if entries.is_empty() {
+        must_exist(&mut conn, board.test).await?;
+    }
+    Ok(Json(Neighbours { entries }))
+}
+
+/// Asked only where there is nothing to show: an entry implies its test.
+async fn must_exist(conn: &mut PgConnection, test: TestId) -> Result<(), ApiError> {
+    practice_tests::find(conn, test).await?.map(drop).ok_or(ApiError::NotFound)
+}
+
+/// `GET /api/leaderboard/visibility`
+pub(super) async fn visibility(app: web::Data<App>, caller: SignedIn) -> Result<Json<Visibility>, ApiError> {
+    Ok(Json(ranking::visibility(&mut *app.database.acquire().await?, caller.user.id).await?))
+}
+
+/// `PUT /api/leaderboard/visibility`
+pub(super) async fn set_visibility(
+    app: web::Data<App>,
+    caller: SignedIn,
+    body: Body<Visibility>,
+) -> Result<Json<Visibility>, ApiError> {
+    ranking::set_visibility(&mut *app.database.acquire().await?, caller.user.id, body.value).await?;
+    Ok(Json(body.value))
 }

@@ -8,6 +8,7 @@ use actix_web::{HttpRequest, HttpResponse, Responder, web};
 use bellwork_jobs::queues::{self, Queue};
 use bellwork_queue::Inspector;
 use bellwork_shared::ledger;
+use bellwork_shared::votes::history;
 use chrono::Utc;
 use metrics::gauge;
 use tokio::time::timeout;
@@ -46,6 +47,7 @@ pub(super) async fn render(app: web::Data<App>, request: HttpRequest) -> Result<
         return Err(ApiError::Forbidden("Metrics are for the machine itself, and for who has the token."));
     }
     set_pool_gauges(&app);
+    set_partition_gauge(&app).await;
     if timeout(QUEUES_TIMEOUT, set_queue_gauges(&app)).await.is_err() {
         tracing::debug!("a scrape without figures of the queues");
     }
@@ -69,9 +71,18 @@ fn is_same(token: &str, sent: &str) -> bool {
 }
 
 fn set_pool_gauges(app: &App) {
+    gauge!("bellwork_db_pool_waiting", "pool" => "primary").set(app.database.waiting() as f64);
     let (size, idle) = (f64::from(app.database.size()), app.database.num_idle() as f64);
     gauge!("bellwork_db_pool_connections", "pool" => "primary", "state" => "idle").set(idle);
     gauge!("bellwork_db_pool_connections", "pool" => "primary", "state" => "busy").set((size - idle).max(0.0));
+}
+
+/// Rows for which no partition was made in time.
+async fn set_partition_gauge(app: &App) {
+    let count = async || history::in_default(&mut *app.database.acquire().await?).await;
+    if let Ok(Ok(rows)) = timeout(QUEUES_TIMEOUT, count()).await {
+        gauge!("bellwork_default_partition_rows", "table" => "vote_events").set(rows as f64);
+    }
 }
 
 /// What a store that is away would say stays as it was.

@@ -1,8 +1,12 @@
 //! THE TABLE of routes: every path, its methods, who may use them, and which function answers. A new route is one function
 //! in a file here and one line below.
 
+mod admin_imports;
 mod admin_jobs;
+mod admin_models;
 mod admin_queues;
+mod admin_votes;
+mod ai;
 mod api_tokens;
 mod attempts;
 mod auth;
@@ -14,6 +18,7 @@ mod leaderboard;
 mod links;
 mod me;
 mod metrics;
+mod models;
 mod notifications;
 pub(crate) mod path;
 mod personal_data;
@@ -23,10 +28,12 @@ mod stream;
 
 use actix_web::web::{self, ServiceConfig};
 use bellwork_shared::api_tokens::scopes::Scope;
+use bellwork_shared::rate_limit::policies;
 
 use self::path::{Path, at};
 use crate::auth::Access::{Admins, Anyone, SignedIn};
 use crate::error::ApiError;
+use crate::overload::Worth;
 
 /// What a process serves. Health and metrics belong to all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -41,12 +48,13 @@ pub enum Role {
 
 fn always() -> Vec<Path> {
     vec![
-        at("/api/health").get(Anyone, health::detail, "How this process and its stores are, for people."),
-        at("/api/health/live").get(Anyone, health::live, "Whether this process is alive."),
-        at("/api/health/ready").get(Anyone, health::ready, "Whether this process can serve."),
+        at("/api/health").get(Anyone, health::detail, "How this process and its stores are, for people.").exempt(),
+        at("/api/health/live").get(Anyone, health::live, "Whether this process is alive.").exempt(),
+        at("/api/health/ready").get(Anyone, health::ready, "Whether this process can serve.").exempt(),
         at("/api/metrics")
             .get(Anyone, metrics::render, "Prometheus text, for loopback peers and METRICS_TOKEN.")
-            .also(&[403]),
+            .also(&[403])
+            .exempt(),
     ]
 }
 
@@ -54,6 +62,7 @@ fn streams() -> Vec<Path> {
     vec![
         at("/api/notifications/stream")
             .get(SignedIn, stream::open, "The caller's notifications and progress, live.")
+            .limited(&policies::STREAMS)
             .streaming()
             .session_only(),
     ]
@@ -61,19 +70,24 @@ fn streams() -> Vec<Path> {
 
 fn accounts() -> Vec<Path> {
     vec![
-        at("/api/auth/register").post(Anyone, auth::register, "Registers a student and opens a session.").also(&[409]),
-        at("/api/auth/login").post(Anyone, auth::login, "Opens a session.").also(&[401]),
+        at("/api/auth/register")
+            .post(Anyone, auth::register, "Registers a student and opens a session.")
+            .also(&[409])
+            .limited(&policies::REGISTER),
+        at("/api/auth/login").post(Anyone, auth::login, "Opens a session.").also(&[401]).limited(&policies::LOGIN),
         at("/api/auth/logout").post(SignedIn, auth::logout, "Ends the session of the request."),
         at("/api/auth/verify-email").get(Anyone, links::verification_page, "The page that a mailed link opens.").post(
             Anyone,
             links::verify_email,
             "Proves an address, by the token of a mailed link.",
         ),
-        at("/api/auth/forgot-password").post(
-            Anyone,
-            links::forgot_password,
-            "Mails a link to choose a new password, if the address is registered.",
-        ),
+        at("/api/auth/forgot-password")
+            .post(
+                Anyone,
+                links::forgot_password,
+                "Mails a link to choose a new password, if the address is registered.",
+            )
+            .limited(&policies::MAIL_LINKS),
         at("/api/auth/reset-password").get(Anyone, links::reset_page, "The page that a mailed link opens.").post(
             Anyone,
             links::reset_password,
@@ -88,7 +102,8 @@ fn accounts() -> Vec<Path> {
             .also(&[409]),
         at("/api/me/verification")
             .post(SignedIn, links::send_verification, "Mails the link that proves the address again.")
-            .also(&[409]),
+            .also(&[409])
+            .limited(&policies::MAIL_LINKS),
         at("/api/me/sessions")
             .get(SignedIn, sessions::list, "The caller's sessions, the newest first.")
             .session_only()
@@ -98,13 +113,16 @@ fn accounts() -> Vec<Path> {
             .get(SignedIn, api_tokens::list, "The caller's API tokens, the newest first.")
             .session_only()
             .post(SignedIn, api_tokens::issue, "Makes an API token, which is shown this once.")
-            .also(&[409]),
+            .also(&[409])
+            .limited(&policies::TOKENS),
         at("/api/me/tokens/{id}").delete(SignedIn, api_tokens::revoke, "Revokes one of the caller's API tokens."),
         at("/api/me/export")
             .get(SignedIn, personal_data::show, "All that is kept about the caller, as it was last exported.")
             .also(&[404])
             .session_only()
-            .post(SignedIn, personal_data::request, "Asks for an export of all that is kept about the caller."),
+            .post(SignedIn, personal_data::request, "Asks for an export of all that is kept about the caller.")
+            .limited(&policies::EXPORTS),
+        at("/api/me/ai-usage").get(SignedIn, ai::usage::own, "What the caller's AI calls used, by day and model."),
     ]
 }
 
@@ -120,12 +138,34 @@ fn web() -> Vec<Path> {
             .get(SignedIn, attempts::list, "The caller's attempts, the newest first.")
             .post(SignedIn, attempts::submit, "Hands in the answers to a test; a job grades them.")
             .also(&[404])
+            .limited(&policies::ATTEMPTS)
             .scope(Scope::AttemptsWrite),
         at("/api/attempts/{id}").get(
             SignedIn,
             attempts::show,
             "One of the caller's attempts, with its result once graded.",
         ),
+        at("/api/ai/explanations")
+            .get(SignedIn, ai::explanations::list, "The caller's explanations, the newest first.")
+            .post(SignedIn, ai::explanations::ask, "Asks why an answer of a graded attempt is right or wrong.")
+            .also(&[404, 409])
+            .limited(&policies::AI)
+            .scope(Scope::AiWrite),
+        at("/api/ai/explanations/{id}").get(SignedIn, ai::explanations::show, "One of the caller's explanations."),
+        at("/api/ai/study-plans")
+            .get(SignedIn, ai::study_plans::list, "The caller's study plans, the newest first.")
+            .post(SignedIn, ai::study_plans::ask, "Asks for a plan that begins with the caller's weak topics.")
+            .also(&[409])
+            .limited(&policies::AI)
+            .scope(Scope::AiWrite),
+        at("/api/ai/study-plans/{id}").get(SignedIn, ai::study_plans::show, "One of the caller's study plans."),
+        at("/api/ai/flashcards")
+            .get(SignedIn, ai::flashcards::list, "The caller's flashcards, the newest first.")
+            .post(SignedIn, ai::flashcards::ask, "Asks for flashcards from questions the caller has answered.")
+            .also(&[404, 409])
+            .limited(&policies::AI)
+            .scope(Scope::AiWrite),
+        at("/api/ai/flashcards/{id}").get(SignedIn, ai::flashcards::show, "One of the caller's sets of flashcards."),
         at("/api/jobs/{id}")
             .get(SignedIn, jobs::show, "One of the caller's jobs.")
             .delete(SignedIn, jobs::cancel, "Cancels one of the caller's jobs that does not run yet.")
@@ -133,7 +173,23 @@ fn web() -> Vec<Path> {
             .scope(Scope::JobsWrite),
         at("/api/leaderboard")
             .get(SignedIn, leaderboard::show, "The best of a test, and where the caller stands.")
-            .also(&[404]),
+            .also(&[404])
+            .worth(Worth::Ranking),
+        at("/api/leaderboard/neighbours")
+            .get(SignedIn, leaderboard::neighbours, "The places around the caller's, the best first.")
+            .also(&[404])
+            .worth(Worth::Ranking),
+        at("/api/leaderboard/visibility")
+            .get(SignedIn, leaderboard::visibility, "Whether others see the caller's name on the boards.")
+            .put(SignedIn, leaderboard::set_visibility, "Shows the caller's name on the boards, or hides it."),
+        at("/api/models").get(Anyone, models::list, "The AI models that take votes."),
+        at("/api/models/ranking")
+            .get(SignedIn, models::ranking, "The AI models by the students' votes.")
+            .worth(Worth::Ranking),
+        at("/api/models/{slug}/vote")
+            .post(SignedIn, models::vote, "Rates an AI model, or takes that back.")
+            .limited(&policies::VOTES)
+            .scope(Scope::VotesWrite),
         at("/api/notifications").get(SignedIn, notifications::list, "What the caller was told, the newest first."),
         at("/api/notifications/read-all")
             .post(SignedIn, notifications::read_all, "Marks all notifications as read.")
@@ -141,6 +197,24 @@ fn web() -> Vec<Path> {
         at("/api/notifications/{id}/read")
             .post(SignedIn, notifications::read, "Marks a notification as read.")
             .scope(Scope::NotificationsWrite),
+        at("/api/admin/imports")
+            .get(Admins, admin_imports::list, "The files that were handed in, the newest first.")
+            .post(Admins, admin_imports::hand_in, "Hands in a file of questions; a job makes a test of it.")
+            .limited(&policies::IMPORTS)
+            .worth(Worth::Ranking),
+        at("/api/admin/imports/{id}").get(
+            Admins,
+            admin_imports::show,
+            "A file that was handed in, and what became of it.",
+        ),
+        at("/api/admin/imports/{id}/report").get(
+            Admins,
+            admin_imports::report,
+            "What a file holds that a test cannot, row by row; as CSV if that is accepted.",
+        ),
+        at("/api/admin/tests/{id}/export")
+            .get(Admins, admin_imports::export, "A test as a file, or what the file does not hold of it.")
+            .limited(&policies::EXPORTS),
         at("/api/admin/queues").get(Admins, admin_queues::list, "All queues with their counts."),
         at("/api/admin/queues/{name}/pause").post(Admins, admin_queues::pause, "Stops handing out a queue's jobs."),
         at("/api/admin/queues/{name}/resume").post(Admins, admin_queues::resume, "Hands out a queue's jobs again."),
@@ -151,6 +225,19 @@ fn web() -> Vec<Path> {
         at("/api/admin/jobs/{id}/retry")
             .post(Admins, admin_jobs::retry, "Opens a dead or cancelled job again.")
             .also(&[409]),
+        at("/api/admin/ai-usage").get(Admins, ai::usage::all, "What all users' AI calls used, by day and model."),
+        at("/api/admin/models").post(Admins, admin_models::create, "Adds an AI model to vote on.").also(&[409]),
+        at("/api/admin/models/{slug}").patch(Admins, admin_models::change, "Changes an AI model."),
+        at("/api/admin/votes").get(
+            Admins,
+            admin_votes::list,
+            "Votes that were held back or rejected, with the reasons.",
+        ),
+        at("/api/admin/votes/bulk").post(Admins, admin_votes::bulk, "Decides about the held votes of a cluster."),
+        at("/api/admin/votes/{id}/release")
+            .post(Admins, admin_votes::release, "Counts a vote that was held back or rejected.")
+            .also(&[409]),
+        at("/api/admin/votes/{id}/reject").post(Admins, admin_votes::reject, "Rejects a vote for good.").also(&[409]),
         at("/api/openapi.json").get(Anyone, documents::openapi, "What this API takes and answers, as OpenAPI 3.1."),
         at("/api/docs").get(Anyone, documents::page, "The same, to be read and tried."),
         at("/api/docs/{file}").get(Anyone, documents::file, "What that page loads."),

@@ -5,11 +5,14 @@ use actix_web::http::header::HeaderValue;
 use actix_web::middleware::from_fn;
 use actix_web::{FromRequest, Handler, Responder, Route, guard, web};
 use bellwork_shared::api_tokens::scopes::Scope;
+use bellwork_shared::rate_limit::policies::Policy;
 
 use crate::auth::{self, Access, Gate};
 use crate::describe::{Answers, Description, Parameters, Takes, describe};
 use crate::error::ApiError;
+use crate::limits::Limit;
 use crate::observe::RoutePattern;
+use crate::overload::{self, Worth};
 
 /// A path with the methods it takes. To other methods it answers 405.
 pub(crate) struct Path {
@@ -31,9 +34,12 @@ pub(crate) struct Operation {
     pub(crate) also: &'static [u16],
     /// What its types tell.
     pub(crate) describe: fn(&mut Description),
+    /// How often it may be asked.
+    pub(crate) limit: Limit,
+    worth: Worth,
     parameters: Parameters,
     tokens: Tokens,
-    refusing: Refusing,
+    answer: Answer,
     route: Route,
 }
 
@@ -48,12 +54,39 @@ enum Tokens {
     Never,
 }
 
-/// How a route says that it cannot.
-#[derive(Clone, Copy, Debug)]
-enum Refusing {
-    ByProblem,
-    /// By a stream that ends at once.
-    ByStream,
+/// How an answer is sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Answer {
+    /// At once.
+    Whole,
+    /// As a stream, to a client that comes back only after a 200.
+    Stream,
+}
+
+impl Operation {
+    /// What an API token needs here; none: no token may. What changes something for the caller is closed to tokens unless
+    /// the table names a scope.
+    pub(crate) fn scope(&self) -> Option<Scope> {
+        match (self.tokens, self.access, self.method) {
+            (Tokens::With(scope), ..) => Some(scope),
+            (Tokens::ByRule, Access::SignedIn, Method::Get) => Some(Scope::Read),
+            (Tokens::ByRule, Access::Admins, Method::Get) => Some(Scope::AdminRead),
+            (Tokens::ByRule, Access::Admins, _) => Some(Scope::AdminWrite),
+            (Tokens::ByRule, Access::SignedIn | Access::Anyone, _) | (Tokens::Never, ..) => None,
+        }
+    }
+
+    /// With all that stands before its handler, the outermost last.
+    fn into_route(self) -> Route {
+        let gate = Gate { access: self.access, parameters: self.parameters, scope: self.scope(), limit: self.limit };
+        let worth = self.worth;
+        let gated = self.route.wrap(from_fn(move |request, next| auth::admit(gate, request, next)));
+        let weighed = gated.wrap(from_fn(move |request, next| overload::weigh(worth, request, next)));
+        match self.answer {
+            Answer::Whole => weighed,
+            Answer::Stream => weighed.wrap(from_fn(super::stream::shed)),
+        }
+    }
 }
 
 /// A method that some route takes.
@@ -164,9 +197,28 @@ impl Path {
         self
     }
 
-    /// Turns what the last method answers with 5xx into a stream that ends at once.
+    /// Puts a limit of its own on the last method, beside the one on everything.
+    pub(super) fn limited(mut self, policy: &'static Policy) -> Self {
+        self.last().limit = Limit::Also(policy);
+        self
+    }
+
+    /// Answers the last method however often it is asked.
+    pub(super) fn exempt(mut self) -> Self {
+        self.last().limit = Limit::Exempt;
+        self
+    }
+
+    /// Says what the last method is worth when not all can be answered; otherwise reading is [`Worth::Read`] and the rest
+    /// [`Worth::Submit`].
+    pub(super) fn worth(mut self, worth: Worth) -> Self {
+        self.last().worth = worth;
+        self
+    }
+
+    /// Turns what the last method answers with 429 or 5xx into a stream that ends at once.
     pub(super) fn streaming(mut self) -> Self {
-        self.last().refusing = Refusing::ByStream;
+        self.last().answer = Answer::Stream;
         self
     }
 
@@ -216,9 +268,11 @@ impl Path {
             handler: std::any::type_name::<F>(),
             also: &[],
             describe: describe::<Args, F::Reply>,
+            limit: Limit::Usual,
+            worth: if method == Method::Get { Worth::Read } else { Worth::Submit },
             parameters: Args::PARAMETERS,
             tokens: Tokens::ByRule,
-            refusing: Refusing::ByProblem,
+            answer: Answer::Whole,
             route: method.route().to(handler),
         });
         self
@@ -226,28 +280,5 @@ impl Path {
 
     fn last(&mut self) -> &mut Operation {
         self.operations.last_mut().expect("a path names a method before it says more of it")
-    }
-}
-
-impl Operation {
-    /// What an API token needs here; none: no token may. What changes something for the caller is closed to tokens unless
-    /// the table names a scope.
-    pub(crate) fn scope(&self) -> Option<Scope> {
-        match (self.tokens, self.access, self.method) {
-            (Tokens::With(scope), ..) => Some(scope),
-            (Tokens::ByRule, Access::SignedIn, Method::Get) => Some(Scope::Read),
-            (Tokens::ByRule, Access::Admins, Method::Get) => Some(Scope::AdminRead),
-            (Tokens::ByRule, Access::Admins, _) => Some(Scope::AdminWrite),
-            (Tokens::ByRule, Access::SignedIn | Access::Anyone, _) | (Tokens::Never, ..) => None,
-        }
-    }
-
-    fn into_route(self) -> Route {
-        let gate = Gate { access: self.access, parameters: self.parameters, scope: self.scope() };
-        let route = self.route.wrap(from_fn(move |request, next| auth::admit(gate, request, next)));
-        match self.refusing {
-            Refusing::ByProblem => route,
-            Refusing::ByStream => route.wrap(from_fn(super::stream::shed)),
-        }
     }
 }

@@ -72,7 +72,7 @@ pub(super) async fn open(
 /// Those of the route.
 pub(super) async fn shed(request: ServiceRequest, next: Next<BoxBody>) -> Result<ServiceResponse, Error> {
     let answer = next.call(request).await?;
-    if !answer.status().is_server_error() {
+    if !answer.status().is_server_error() && answer.status() != StatusCode::TOO_MANY_REQUESTS {
         return Ok(answer);
     }
     let (request, response) = answer.into_parts();

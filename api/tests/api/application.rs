@@ -48,6 +48,9 @@ impl Application {
             ("REDIS_PREFIX", &prefix),
             ("BIND", "127.0.0.1:0"),
             ("STREAM_DRAIN_SECONDS", "1"),
+            // All tests call from one address; those of the limits set their own.
+            ("RATE_LIMITS", "all=100000/s"),
+            ("RATE_LIMIT_PATIENCE_MS", "10000"),
         ];
         let config = Config::read(&Variables::of_pairs(defaults.iter().chain(variables).copied())).unwrap();
         let server = Server::start(&config, Role::All, database.clone(), recorder()).unwrap();

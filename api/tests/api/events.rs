@@ -102,5 +102,10 @@ fn parse(text: &str) -> Block {
 /// A report of a running job.
 pub(crate) fn progress(percent: u8) -> LiveEvent {
     let job_id = bellwork_shared::ids::JobId::new();
-    LiveEvent::Progress(bellwork_shared::events::Progress { job_id, percent, message: "Grading".to_owned() })
+    LiveEvent::Progress(bellwork_shared::events::Progress {
+        job_id,
+        percent,
+        message: "Grading".to_owned(),
+        text: None,
+    })
 }

@@ -44,7 +44,7 @@ async fn without_postgresql_it_lives_and_says_so(_database: PgPool) {
     caller.get("/api/health/ready").await.problem(503);
     let answer = caller.get("/api/tests").await;
     answer.problem(503);
-    assert_eq!(answer.header("retry-after"), "1");
+    assert!((1..=4).contains(&answer.header("retry-after").parse().unwrap()), "{answer:?}");
     assert!(!answer.body.to_string().contains("127.0.0.1"), "{answer:?}");
     caller.token = Some("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".to_owned());
     let mut turned_away = Events::open(&caller, None).await;

@@ -2,7 +2,9 @@
 
 mod jobs;
 mod journey;
+mod leaderboards;
 mod migrate;
+mod models;
 mod queues;
 mod seed;
 mod tests;
@@ -17,7 +19,7 @@ use crate::screen::Screen;
 pub(crate) enum Command {
     /// Bring the schema of the database up to date.
     Migrate(migrate::Migrate),
-    /// Import the three practice tests that come with Bellwork, and make the first administrator.
+    /// Import the three practice tests that come with Bellwork and AI models to vote on, and make the first administrator.
     Seed(seed::Seed),
     /// Make accounts.
     #[command(subcommand)]
@@ -28,7 +30,13 @@ pub(crate) enum Command {
     /// See and steer jobs.
     #[command(subcommand)]
     Jobs(jobs::Jobs),
-    /// Import practice tests.
+    /// Steer leaderboards.
+    #[command(subcommand)]
+    Leaderboards(leaderboards::Leaderboards),
+    /// Keep the counts of the votes on AI models.
+    #[command(subcommand)]
+    Models(models::Models),
+    /// Import and export practice tests.
     #[command(subcommand)]
     Tests(tests::Tests),
     /// Play a student's journey over HTTP: register, take a test, watch the result arrive.
@@ -44,6 +52,8 @@ impl Command {
             Self::Users(command) => command.run(screen).await,
             Self::Queues(command) => command.run(screen).await,
             Self::Jobs(command) => command.run(screen).await,
+            Self::Leaderboards(command) => command.run(screen).await,
+            Self::Models(command) => command.run(screen).await,
             Self::Tests(command) => command.run(screen).await,
             Self::Journey(command) => command.run(screen).await,
         }

@@ -2,6 +2,7 @@
 
 use anyhow::Context;
 use bellwork_shared::content::{self, ImportError, Imported, OnDifference, TestFile};
+use bellwork_shared::models::{self, NewModel, Slug, Stored};
 use bellwork_shared::passwords;
 use bellwork_shared::users::{self, DisplayName, Email, NewUser, Registration, Role};
 use clap::Args;
@@ -17,11 +18,12 @@ const TESTS: [&str; 3] = [
     include_str!("../../../content/biology.json"),
     include_str!("../../../content/reading.json"),
 ];
+const MODELS: &str = include_str!("../../../content/models.json");
 const ADMIN: &str = "admin@bellwork.local";
 const ADMIN_NAME: &str = "Administrator";
 
-/// Import the three practice tests that come with Bellwork, and make the first administrator. What is there already is
-/// left alone.
+/// Import the three practice tests that come with Bellwork and AI models to vote on, and make the first administrator. What
+/// is there already is left alone.
 #[derive(Debug, Args)]
 pub(crate) struct Seed {}
 
@@ -52,6 +54,8 @@ struct Admin {
 #[derive(Debug, Serialize)]
 struct Seeded {
     tests: Vec<SeededTest>,
+    /// The slugs of those that were not there.
+    models: Vec<Slug>,
     admin: Option<Admin>,
 }
 
@@ -71,7 +75,7 @@ async fn seed(conn: &mut PgConnection) -> anyhow::Result<Seeded> {
         let outcome = import(conn, &test).await?;
         tests.push(SeededTest { slug: test.slug, title: test.title, questions: test.questions.len(), outcome });
     }
-    Ok(Seeded { tests, admin: make_first_admin(conn).await? })
+    Ok(Seeded { tests, models: add_models(conn).await?, admin: make_first_admin(conn).await? })
 }
 
 async fn import(conn: &mut PgConnection, test: &TestFile) -> Result<Outcome, ImportError> {
@@ -81,6 +85,18 @@ async fn import(conn: &mut PgConnection, test: &TestFile) -> Result<Outcome, Imp
         Err(ImportError::Different(_)) => Ok(Outcome::Different),
         Err(error) => Err(error),
     }
+}
+
+async fn add_models(conn: &mut PgConnection) -> anyhow::Result<Vec<Slug>> {
+    let models: Vec<NewModel> =
+        serde_json::from_str(MODELS).expect("the models that come with Bellwork are valid: a test reads them");
+    let mut added = Vec::new();
+    for model in &models {
+        if let Stored::New(model) = models::insert(conn, model).await? {
+            added.push(model.slug);
+        }
+    }
+    Ok(added)
 }
 
 async fn make_first_admin(conn: &mut PgConnection) -> anyhow::Result<Option<Admin>> {
@@ -104,12 +120,17 @@ fn show(seeded: &Seeded, screen: &mut Screen) -> anyhow::Result<()> {
     for test in &seeded.tests {
         show_test(test, screen)?;
     }
+    if !seeded.models.is_empty() {
+        let mark = screen.toned(Tone::Good, "✓");
+        screen.say(format_args!("{mark} {} AI models to vote on", seeded.models.len()))?;
+    }
     if let Some(admin) = &seeded.admin {
         let mark = screen.toned(Tone::Good, "✓");
         let password = screen.toned(Tone::Strong, &admin.password);
         screen.say(format_args!("{mark} administrator {}, password {password}   (shown this once)", admin.email))?;
     }
-    if seeded.admin.is_none() && seeded.tests.iter().all(|test| test.outcome != Outcome::Created) {
+    let nothing_added = seeded.models.is_empty() && seeded.tests.iter().all(|test| test.outcome != Outcome::Created);
+    if seeded.admin.is_none() && nothing_added {
         screen.say("Nothing to seed: the practice tests and an administrator are there. Nothing was changed.")?;
     }
     Ok(())
@@ -144,6 +165,7 @@ mod tests {
         let mut conn = database.acquire().await.unwrap();
         let first = seed(&mut conn).await.unwrap();
         assert!(first.tests.iter().all(|test| test.outcome == Outcome::Created && test.questions == 20));
+        assert_eq!(first.models.len(), 5);
         let admin = first.admin.expect("the first run makes the administrator");
         let (user, hash) = users::find_with_password(&mut conn, &Email::parse(ADMIN).unwrap()).await.unwrap().unwrap();
         assert_eq!(user.role, Role::Admin);
@@ -151,7 +173,7 @@ mod tests {
 
         let second = seed(&mut conn).await.unwrap();
         assert!(second.tests.iter().all(|test| test.outcome == Outcome::Unchanged));
-        assert!(second.admin.is_none());
+        assert!(second.admin.is_none() && second.models.is_empty());
         let counts: (i64, i64, i64) = sqlx::query_as(
             "select (select count(*) from practice_tests), (select count(*) from questions), (select count(*) from users)",
         )

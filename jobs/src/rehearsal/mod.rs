@@ -81,6 +81,7 @@ impl Stage {
             mailer,
             public_url: "https://school.test/practice/".parse().unwrap(),
             ledger_retention_days: 30,
+            vote_retention_months: 24,
         };
         Self { platform, prefix, mail }
     }
@@ -175,7 +176,7 @@ pub(crate) async fn publish_test(conn: &mut PgConnection) -> PracticeTest {
         let (question, position) = (QuestionId::new(), i16::try_from(index).unwrap() + 1);
         let insert = "insert into questions (id, test_id, slug, position, kind, topic, difficulty, prompt, choices, \
                       answer_key, explanation, points) \
-                      values ($1, $2, $3, $4, $5::question_kind, '', 1, $6, $7, $8, 'So it is.', $9)";
+                      values ($1, $2, $3, $4, $5::question_kind, 'mills', 1, $6, $7, $8, 'So it is.', $9)";
         sqlx::query(insert)
             .bind(question.0)
             .bind(id.0)

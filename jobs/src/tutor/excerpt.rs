@@ -8,7 +8,7 @@ pub(super) fn excerpt(text: &str) -> String {
 }
 
 /// At most `characters` of `text` on one line, without control characters.
-pub(super) fn shortened(text: &str, characters: usize) -> String {
+pub(crate) fn shortened(text: &str, characters: usize) -> String {
     let spaced: String = text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect();
     let line = spaced.split_whitespace().collect::<Vec<_>>().join(" ");
     match line.char_indices().nth(characters) {

@@ -1,14 +1,22 @@
-//! The AI tutor: any server with OpenAI's chat-completions interface. It reports which key points an answer meets, with
-//! a quote for each; the quotes are checked and the mark is computed here.
+//! The AI tutor: any server with OpenAI's chat-completions interface. It writes study aids, and it reports which key points
+//! an answer meets, with a quote for each; the quotes are checked and the mark is computed here.
 
+mod addressed;
+pub(crate) mod ballot;
 mod breaker;
+mod call;
 mod evidence;
-mod excerpt;
+pub(crate) mod excerpt;
+pub(crate) mod fence;
+pub(crate) mod live;
 mod memory;
+pub(crate) mod meter;
 mod pace;
+mod prose;
 mod refusal;
-mod reply;
+pub(crate) mod reply;
 mod request;
+mod server_events;
 #[cfg(test)]
 mod tests;
 
@@ -16,26 +24,29 @@ use std::time::Duration;
 
 use anyhow::{Context as _, anyhow};
 use bellwork_shared::attempts::GradedBy;
-use bellwork_shared::config::ai::AiServer;
+use bellwork_shared::config::ai::{AiServer, DailyBudget, Price};
 use bellwork_shared::telemetry::install_tls;
+use reqwest::Client;
 use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 use reqwest::redirect::Policy;
-use reqwest::{Client, Response, StatusCode};
 use tokio::time::Instant;
 use url::Url;
 
+use ballot::Ballot;
 use breaker::{Breaker, Leave};
+pub(crate) use call::Call;
 use memory::Memory;
+use meter::Meter;
 use pace::Pace;
-use reply::Reply;
+use reply::Verdict;
+pub(crate) use request::LONGEST_VERDICT;
 
+use crate::aids::plain::plain;
 use crate::failure::Failure;
 use crate::marker::{Essay, Marked, tally};
 
 /// A server that is there takes a connection within this time.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// A longer answer is a mistake, or an attack.
-const LONGEST_BODY: usize = 1024 * 1024;
 /// Of the model's comment.
 const LONGEST_COMMENT: usize = 600;
 /// A run that may not call yet keeps its place this long before it is put off: so a closed door turns away a few jobs
@@ -51,6 +62,7 @@ pub struct Tutor {
     breaker: Breaker,
     pace: Pace,
     memory: Memory,
+    budget: DailyBudget,
 }
 
 impl Tutor {
@@ -70,35 +82,49 @@ impl Tutor {
             .context("AI_BASE_URL cannot be used: the HTTP client could not be built")?;
         let (breaker, pace) = (Breaker::default(), Pace::new(server.requests_per_minute));
         let (url, memory) = (completions(&server.base_url)?, Memory::default());
-        Ok(Self { client, url, server: server.clone(), breaker, pace, memory })
+        Ok(Self { client, url, server: server.clone(), breaker, pace, memory, budget: DailyBudget::default() })
+    }
+
+    /// The same, with budgets for study aids.
+    #[must_use]
+    pub fn within(self, budget: DailyBudget) -> Self {
+        Self { budget, ..self }
     }
 
     /// Marks a written answer, or recalls how it was marked for this job before.
     ///
     /// # Errors
     /// If the server may not be called yet, cannot be reached, or does not answer as agreed.
-    pub async fn mark(&self, essay: &Essay<'_>) -> Result<Marked, Failure> {
-        let subject = (essay.job, essay.question);
-        if let Some(marked) = self.memory.recall(subject) {
+    pub(crate) async fn mark(&self, essay: &Essay<'_>, meter: &mut Meter) -> Result<Marked, Failure> {
+        if let Some(marked) = self.recall(essay) {
             return Ok(marked);
         }
-        let marked = judged(essay, &self.ask(essay).await?);
-        self.memory.keep(subject, marked.clone());
+        let ballot = Ballot::of(essay);
+        let content = self.call(&request::call(&self.server.model, essay, &ballot), None, meter).await?;
+        let verdict: Verdict = reply::parsed(&content).map_err(reply::broken)?;
+        let marked = Marked { usage: meter.usage(), ..judged(essay, &ballot, &verdict) };
+        self.memory.keep((essay.job, essay.question), marked.clone());
         Ok(marked)
     }
 
-    async fn ask(&self, essay: &Essay<'_>) -> Result<Reply, Failure> {
-        let leave = self.admitted().await?;
-        let answered = self.answered(essay).await;
-        match &answered {
-            Ok(answer) if !answer.status.is_server_error() => leave.succeeded(),
-            _ => leave.failed(Instant::now()),
-        }
-        let Answer { status, headers, body } = answered?;
-        if status.is_success() {
-            return reply::read(&body);
-        }
-        Err(refusal::failure(status, &headers, &body, self.server.api_key.as_deref()))
+    /// How a written answer was marked for this job before.
+    pub(crate) fn recall(&self, essay: &Essay<'_>) -> Option<Marked> {
+        self.memory.recall((essay.job, essay.question))
+    }
+
+    /// The model that is asked.
+    pub(crate) fn model(&self) -> &str {
+        &self.server.model
+    }
+
+    /// What may be spent on study aids in a day.
+    pub(crate) fn budget(&self) -> DailyBudget {
+        self.budget
+    }
+
+    /// What the model costs.
+    pub(crate) fn price(&self) -> Price {
+        self.server.price
     }
 
     async fn admitted(&self) -> Result<Leave<'_>, Failure> {
@@ -116,36 +142,6 @@ impl Tutor {
         self.pace.take(now)?;
         Ok(leave)
     }
-
-    async fn answered(&self, essay: &Essay<'_>) -> Result<Answer, Failure> {
-        let response = self
-            .client
-            .post(self.url.clone())
-            .header("Idempotency-Key", format!("{}-{}", essay.job, essay.question))
-            .json(&request::body(&self.server.model, essay))
-            .send()
-            .await
-            .map_err(unreachable)?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        Ok(Answer { status, headers, body: body(response).await? })
-    }
-}
-
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: Vec<u8>,
-}
-
-async fn body(mut response: Response) -> Result<Vec<u8>, Failure> {
-    let mut body = Vec::new();
-    while let Some(chunk) = response.chunk().await.map_err(unreachable)? {
-        if body.len() + chunk.len() > LONGEST_BODY {
-            return Err(Failure::retry("the AI server's answer is longer than 1 MiB"));
-        }
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
 }
 
 fn unreachable(error: reqwest::Error) -> Failure {
@@ -153,15 +149,16 @@ fn unreachable(error: reqwest::Error) -> Failure {
     Failure::retry(format!("the AI server {what}: {:#}", anyhow::Error::new(error.without_url())))
 }
 
-fn judged(essay: &Essay<'_>, reply: &Reply) -> Marked {
-    let met = evidence::believed(essay, &reply.verdict.met);
-    let all_believed = reply.verdict.met.iter().all(|claim| met.contains(&claim.key_point));
-    let said = excerpt::shortened(&reply.verdict.comment, LONGEST_COMMENT);
+fn judged(essay: &Essay<'_>, ballot: &Ballot<'_>, verdict: &Verdict) -> Marked {
+    let met = evidence::believed(essay, &ballot.read(&verdict.met));
+    let all_believed = verdict.met.iter().all(|claim| ballot.find(claim).is_some_and(|point| met.contains(&point.id)));
+    let said = excerpt::shortened(&verdict.comment, LONGEST_COMMENT);
+    let said = plain("comment", &said, LONGEST_COMMENT + 1).unwrap_or_default();
     let own = Marked::new(essay.key, met, GradedBy::Ai);
     // A comment on findings of which some were not believed would contradict the mark.
     let comment =
         if all_believed && !said.is_empty() { format!("{} {said}", tally(essay.key, &own.met)) } else { own.comment };
-    Marked { comment, usage: reply.usage, ..own }
+    Marked { comment, ..own }
 }
 
 fn authorization(server: &AiServer) -> anyhow::Result<HeaderMap> {

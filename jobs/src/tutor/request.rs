@@ -1,37 +1,41 @@
-//! What a chat-completions server is asked.
+//! What a chat-completions server is asked about a written answer.
 
 use serde_json::{Value, json};
 
+use super::Call;
+use super::ballot::Ballot;
 use crate::marker::Essay;
 
 /// How the model is to work. The student's text never stands in it.
-const INSTRUCTIONS: &str = include_str!("../../prompts/mark.txt");
+pub(super) const INSTRUCTIONS: &str = include_str!("../../prompts/mark.txt");
+/// A verdict is shorter, in tokens.
+pub(crate) const LONGEST_VERDICT: u64 = 2000;
 
-/// The body of the request: the question and the answer go as data, the reply is bound to a JSON schema that knows only
-/// the ids of this question's key points.
-pub(super) fn body(model: &str, essay: &Essay<'_>) -> Value {
-    let key_points: Vec<_> =
-        essay.key.key_points.iter().map(|point| json!({ "id": point.id, "text": point.text })).collect();
-    let mut material = json!({ "question": essay.prompt, "key_points": key_points, "answer": essay.answer });
+/// The request: the answer goes as data, the reply is bound to a JSON schema that knows only the names of this ballot.
+pub(super) fn call(model: &str, essay: &Essay<'_>, ballot: &Ballot<'_>) -> Call {
+    let key_points: Vec<_> = ballot.lines.iter().map(|line| json!({ "id": line.name, "text": line.text })).collect();
+    let mut material = json!({ "question": essay.prompt, "key_points": key_points });
     if let Some(passage) = essay.passage {
         material["passage"] = passage.into();
     }
-    json!({
+    let body = json!({
         "model": model,
         "temperature": 0,
+        "max_tokens": LONGEST_VERDICT,
         "messages": [
             { "role": "system", "content": INSTRUCTIONS },
-            { "role": "user", "content": material.to_string() },
+            { "role": "user", "content": format!("{material}\n{}", ballot.seed.fenced(essay.answer)) },
         ],
         "response_format": {
             "type": "json_schema",
-            "json_schema": { "name": "marking", "strict": true, "schema": schema(essay) },
+            "json_schema": { "name": "marking", "strict": true, "schema": schema(ballot) },
         },
-    })
+    });
+    Call { idempotency_key: format!("{}-{}", essay.job, essay.question), body }
 }
 
-fn schema(essay: &Essay<'_>) -> Value {
-    let ids: Vec<_> = essay.key.key_points.iter().map(|point| &point.id).collect();
+fn schema(ballot: &Ballot<'_>) -> Value {
+    let ids: Vec<_> = ballot.lines.iter().map(|line| &line.name).collect();
     json!({
         "type": "object",
         "additionalProperties": false,

@@ -3,6 +3,7 @@
 pub mod ai;
 pub mod database;
 pub mod http;
+pub mod limits;
 pub mod log;
 pub mod mail;
 pub mod redis;
@@ -20,6 +21,8 @@ pub struct Config {
     pub redis: redis::RedisConfig,
     /// Listening, public address, sessions and streams.
     pub http: http::HttpConfig,
+    /// How often what may be asked, and by which address somebody is known.
+    pub limits: limits::LimitsConfig,
     /// What `start-workers` runs and how it stops.
     pub worker: worker::WorkerConfig,
     /// The chat-completions server, if any.
@@ -48,6 +51,7 @@ impl Config {
             database: database::DatabaseConfig::read(variables)?,
             redis: redis::RedisConfig::read(variables)?,
             http: http::HttpConfig::read(variables)?,
+            limits: limits::LimitsConfig::read(variables)?,
             worker: worker::WorkerConfig::read(variables)?,
             ai: ai::AiConfig::read(variables)?,
             mail: mail::MailConfig::read(variables)?,

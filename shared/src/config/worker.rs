@@ -11,6 +11,7 @@ const DRAIN_SECONDS: u64 = 25;
 const RETRY_BASE_MS: u64 = 1000;
 const RECONCILE_MINUTES: u64 = 10;
 const LEDGER_RETENTION_DAYS: u32 = 30;
+const VOTE_RETENTION_MONTHS: u32 = 24;
 const MAX_CONCURRENCY: usize = 10_000;
 
 /// What a worker process runs and how it stops.
@@ -26,13 +27,15 @@ pub struct WorkerConfig {
     pub reconcile_every: Duration,
     /// How long finished jobs stay in the ledger.
     pub ledger_retention_days: u32,
+    /// How long the history of votes is kept.
+    pub vote_retention_months: u32,
     /// Where Prometheus text is served to loopback peers, if anywhere.
     pub metrics_bind: Option<SocketAddr>,
 }
 
 impl WorkerConfig {
-    /// Reads `WORKER_QUEUES`, `DRAIN_SECONDS`, `RETRY_BASE_MS`, `RECONCILE_MINUTES`, `LEDGER_RETENTION_DAYS` and
-    /// `WORKER_METRICS_BIND`.
+    /// Reads `WORKER_QUEUES`, `DRAIN_SECONDS`, `RETRY_BASE_MS`, `RECONCILE_MINUTES`, `LEDGER_RETENTION_DAYS`,
+    /// `VOTE_RETENTION_MONTHS` and `WORKER_METRICS_BIND`.
     ///
     /// # Errors
     /// If one is wrong.
@@ -47,6 +50,7 @@ impl WorkerConfig {
                 60 * variables.number("RECONCILE_MINUTES", RECONCILE_MINUTES, 1..=1440)?,
             ),
             ledger_retention_days: variables.number("LEDGER_RETENTION_DAYS", LEDGER_RETENTION_DAYS, 1..=3650)?,
+            vote_retention_months: variables.number("VOTE_RETENTION_MONTHS", VOTE_RETENTION_MONTHS, 1..=120)?,
             metrics_bind: metrics_bind.map_err(|error: std::net::AddrParseError| {
                 super::variables::invalid("WORKER_METRICS_BIND", "…", error.to_string())
             })?,

@@ -21,7 +21,7 @@ use self::replica::Replica;
 use crate::database::is_transient;
 use crate::ids::UserId;
 
-/// PostgreSQL for reading: replicas, if there are any, and the primary. Cheap to clone.
+/// The replicas, and who may read them. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Reading<C> {
     primary: PgPool,
@@ -40,39 +40,29 @@ pub enum Reader {
 }
 
 impl<C: ConnectionLike + Clone> Reading<C> {
-    /// Reads from the primary alone.
+    /// With `replicas` of `primary`, which are watched by tasks on the current runtime for as long as this lives.
     #[must_use]
-    pub fn primary_only(primary: PgPool) -> Self {
-        Self { primary, replicas: Arc::new([]), floors: None, turn: Arc::default() }
+    pub fn of(primary: PgPool, replicas: Vec<PgPool>, floors: Floors<C>) -> Self {
+        let replicas: Arc<[_]> = replicas.into_iter().map(|pool| Replica::watch(pool, primary.clone())).collect();
+        let floors = (!replicas.is_empty()).then_some(floors);
+        Self { primary, replicas, floors, turn: Arc::default() }
     }
 
-    /// Reads from `replicas` too, which are watched by tasks on the current runtime for as long as this lives.
-    #[must_use]
-    pub fn with_replicas(primary: PgPool, replicas: Vec<PgPool>, floors: Floors<C>) -> Self {
-        if replicas.is_empty() {
-            return Self::primary_only(primary);
-        }
-        let replicas = replicas.into_iter().map(|pool| Replica::watch(pool, primary.clone())).collect();
-        Self { primary, replicas, floors: Some(floors), turn: Arc::default() }
-    }
-
-    /// Does `query` at a replica that has caught up with `reader`, or at the primary. It may be done twice, so it must only
-    /// read.
-    ///
-    /// # Errors
-    /// Those of the primary.
-    pub async fn read<T>(
+    /// What `query` finds at a replica that has caught up with `reader`. Nothing if there is none, or if it failed: then the
+    /// primary is to be asked. `query` must only read, since it may be done twice.
+    pub async fn at_replica<T>(
         &self,
         reader: Reader,
-        query: impl AsyncFn(&mut PgConnection) -> sqlx::Result<T>,
-    ) -> sqlx::Result<T> {
-        if let Some(replica) = self.replica_for(reader).await {
-            match replica.read(&query).await {
-                Err(error) if is_replicas_own(&error) => replica.leave(&error),
-                answer => return answer,
+        query: &impl AsyncFn(&mut PgConnection) -> sqlx::Result<T>,
+    ) -> Option<sqlx::Result<T>> {
+        let replica = self.replica_for(reader).await?;
+        match replica.read(query).await {
+            Err(error) if is_replicas_own(&error) => {
+                replica.leave(&error);
+                None
             }
+            answer => Some(answer),
         }
-        query(&mut *self.primary.acquire().await?).await
     }
 
     /// Notes that `writer` has committed just now. From here on they read nothing older, in any process.

@@ -52,7 +52,7 @@ impl Replica {
         replayed != AWAY && replayed >= floor.0
     }
 
-    pub(super) async fn read<T>(&self, query: impl AsyncFn(&mut PgConnection) -> sqlx::Result<T>) -> sqlx::Result<T> {
+    pub(super) async fn read<T>(&self, query: &impl AsyncFn(&mut PgConnection) -> sqlx::Result<T>) -> sqlx::Result<T> {
         let acquired = timeout(ACQUIRE_TIMEOUT, self.pool.acquire()).await;
         let mut conn = acquired.map_err(|_| sqlx::Error::PoolTimedOut)??;
         query(&mut conn).await

@@ -1,58 +1,95 @@
-//! `bellwork tests import`: a practice test from a file, whole or not at all.
+//! `bellwork tests import`: a practice test from a file that teachers have.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
-use bellwork_shared::content::{self, Finding, ImportError, Imported, OnDifference, TestFile};
+use bellwork_shared::content::{self, ImportError, Imported, OnDifference, TestFile};
+use bellwork_shared::formats::{self, Format, Label, Naming, Reading, Severity};
 use clap::Args;
 use serde_json::json;
 use sqlx::PgConnection;
 
+use super::problems;
 use crate::advice::{Advised, advised};
-use crate::screen::{Screen, Tone, cell, table};
+use crate::screen::{Screen, Tone};
 use crate::stores;
 
-/// Import a practice test. All that is wrong with the file is told at once, and then nothing is imported.
+/// Import a practice test from JSON, Moodle GIFT, Moodle XML or CSV.
+///
+/// What the file holds that a test cannot is told row by row. If anything of it would be lost, nothing is imported unless
+/// --allow-loss says so.
 #[derive(Debug, Args)]
 pub(crate) struct Import {
     /// The file; content/*.json are examples.
     file: PathBuf,
+    /// The file's format, if neither its name nor its beginning tells.
+    #[arg(long, value_parser = super::format)]
+    format: Option<&'static Format>,
+    /// What the test is to be called, instead of what the file or its name says.
+    #[arg(long)]
+    title: Option<String>,
+    /// What the test is about, such as biology.
+    #[arg(long)]
+    subject: Option<String>,
     /// If the test exists with other content, replace its texts and keys, question by question, by their slugs.
     #[arg(long)]
     replace: bool,
+    /// Import although some of the file is lost, and end with 0.
+    #[arg(long)]
+    allow_loss: bool,
+    /// Tell what would be imported and lost, and import nothing.
+    #[arg(long)]
+    dry_run: bool,
 }
 
 impl Import {
     pub(crate) async fn run(self, screen: &mut Screen) -> anyhow::Result<()> {
-        let test = read(&self.file, screen)?;
+        let (reading, test) = self.read(screen)?;
+        if self.dry_run {
+            return show(&test, "checked", &reading, screen);
+        }
         let on_difference = if self.replace { OnDifference::Replace } else { OnDifference::Refuse };
         let mut transaction = stores::database()?.begin().await.context("nothing was imported")?;
         let imported = import(&mut transaction, &test, on_difference).await?;
         transaction.commit().await.context("nothing was imported")?;
-        show(&test, imported, screen)
+        show(&test, outcome(imported), &reading, screen)
+    }
+
+    /// The test, if as much of the file came through as was asked for.
+    fn read(&self, screen: &mut Screen) -> anyhow::Result<(Reading, TestFile)> {
+        let bytes = std::fs::read(&self.file).with_context(|| format!("{} cannot be read", self.file.display()))?;
+        let filename = self.file.file_name().and_then(|name| name.to_str());
+        let reading = formats::read(&bytes, Label { format: self.format, filename, media_type: None });
+        problems::show(&reading.problems, screen)?;
+        let naming = Naming { title: self.title.as_deref(), subject: self.subject.as_deref(), filename };
+        let test = reading.test(naming).map_err(|unusable| refused(&self.file, &reading, &unusable.to_string()))?;
+        let lost = reading.count(Severity::Lost);
+        if lost > 0 && !self.allow_loss {
+            let things = if lost == 1 { "1 thing in it".to_owned() } else { format!("{lost} things in it") };
+            return Err(refused(&self.file, &reading, &format!("{things} would be lost")));
+        }
+        Ok((reading, test))
     }
 }
 
-fn read(file: &Path, screen: &mut Screen) -> anyhow::Result<TestFile> {
-    let json = std::fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
-    content::read(&json).or_else(|findings| {
-        show_findings(&findings, screen)?;
-        let things =
-            if findings.len() == 1 { "1 thing is".to_owned() } else { format!("{} things are", findings.len()) };
-        let sentence = format!("{things} wrong in {}; nothing was imported.", file.display());
-        let next = "Correct that and import the file again; content/*.json are examples.".to_owned();
-        let details = [("findings".to_owned(), json!(findings))].into_iter().collect();
-        Err(Advised { sentence, next, details }.into())
-    })
-}
-
-fn show_findings(findings: &[Finding], screen: &mut Screen) -> anyhow::Result<()> {
-    let mut rows = table(&["WHERE", "WHAT IS WRONG"]);
-    for Finding { pointer, detail } in findings {
-        let place = if pointer.is_empty() { "(the file)" } else { pointer };
-        rows.add_row([cell(place, Tone::Caution), cell(detail, Tone::Plain)]);
-    }
-    Ok(screen.table(rows)?)
+fn refused(file: &Path, reading: &Reading, why: &str) -> anyhow::Error {
+    let sentence = format!("Nothing of {} was imported: {why}.", file.display());
+    let next = if reading.questions.is_empty() {
+        "Correct that and import the file again; content/*.json are examples.".to_owned()
+    } else {
+        format!(
+            "Correct that, or use --allow-loss to import {} of {} questions.",
+            reading.questions.len(),
+            reading.found
+        )
+    };
+    let details = [
+        ("found", json!(reading.found)),
+        ("usable", json!(reading.questions.len())),
+        ("problems", json!(reading.problems)),
+    ];
+    let details = details.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+    Advised { sentence, next, details }.into()
 }
 
 async fn import(conn: &mut PgConnection, test: &TestFile, on_difference: OnDifference) -> anyhow::Result<Imported> {
@@ -60,20 +97,32 @@ async fn import(conn: &mut PgConnection, test: &TestFile, on_difference: OnDiffe
         let sentence = format!("Nothing was imported: {error}.");
         match error {
             ImportError::Different(_) => advised(sentence, "Use --replace to replace its texts and keys."),
-            ImportError::InUse { .. } => advised(sentence, "Give the new version of the test a slug of its own."),
+            ImportError::InUse { .. } => advised(sentence, "Give the new version of the test a title of its own."),
             ImportError::Database(_) => anyhow::Error::new(error).context("nothing was imported"),
         }
     })
 }
 
-fn show(test: &TestFile, imported: Imported, screen: &mut Screen) -> anyhow::Result<()> {
-    let (word, done) = match imported {
-        Imported::Created => ("created", "is imported"),
-        Imported::Unchanged => ("unchanged", "is there with this content; nothing was changed"),
-        Imported::Replaced => ("replaced", "is replaced; results that students have got stay as they are"),
+fn outcome(imported: Imported) -> &'static str {
+    match imported {
+        Imported::Created => "created",
+        Imported::Unchanged => "unchanged",
+        Imported::Replaced => "replaced",
+    }
+}
+
+fn show(test: &TestFile, outcome: &str, reading: &Reading, screen: &mut Screen) -> anyhow::Result<()> {
+    let done = match outcome {
+        "created" => "is imported",
+        "unchanged" => "is there with this content; nothing was changed",
+        "replaced" => "is replaced; results that students have got stay as they are",
+        _ => "could be imported; nothing was changed",
     };
     let (questions, max_score) = (test.questions.len(), test.max_score());
-    screen.json(&json!({ "slug": test.slug, "outcome": word, "questions": questions, "max_score": max_score }))?;
+    screen.json(&json!({
+        "slug": test.slug, "outcome": outcome, "questions": questions, "max_score": max_score, "format": reading.format,
+        "found": reading.found, "problems": reading.problems,
+    }))?;
     let mark = screen.toned(Tone::Good, "✓");
     let size = screen.toned(Tone::Faint, format_args!("({questions} questions, {max_score} points)"));
     Ok(screen.say(format_args!("{mark} {} {done} {size}", test.slug))?)
@@ -90,16 +139,39 @@ mod tests {
         content::read(include_str!("../../../../content/algebra.json")).unwrap()
     }
 
+    fn silent() -> Screen {
+        Screen::on(Box::new(std::io::sink()), Box::new(std::io::sink()), Reader::Programs, Surface::Stream)
+    }
+
+    /// Reads a file of this name and content.
+    fn read(name: &str, text: &str, allow_loss: bool) -> anyhow::Result<(Reading, TestFile)> {
+        let folder = std::env::temp_dir().join(format!("bellwork-import-{}", uuid::Uuid::now_v7()));
+        std::fs::create_dir(&folder).unwrap();
+        let file = folder.join(name);
+        std::fs::write(&file, text).unwrap();
+        let (format, title, subject) = (None, None, None);
+        let command = Import { file, format, title, subject, replace: false, allow_loss, dry_run: false };
+        let read = command.read(&mut silent());
+        std::fs::remove_dir_all(&folder).unwrap();
+        read
+    }
+
     #[test]
     fn a_file_that_cannot_be_imported_is_refused_with_all_that_is_wrong() {
-        let file = std::env::temp_dir().join(format!("bellwork-import-{}.json", std::process::id()));
-        std::fs::write(&file, r#"{"slug": "Sums", "title": "", "questions": []}"#).unwrap();
-        let (out, err) = (Box::new(std::io::sink()), Box::new(std::io::sink()));
-        let mut screen = Screen::on(out, err, Reader::Programs, Surface::Stream);
-        let refused = read(&file, &mut screen).unwrap_err().downcast::<Advised>().unwrap();
-        std::fs::remove_file(&file).unwrap();
-        let places: Vec<_> = refused.details["findings"].as_array().unwrap().iter().map(|f| &f["pointer"]).collect();
-        assert_eq!(places, ["/slug", "/title", "/subject", "/description", "/questions"]);
+        let refused = read("x.json", r#"{"slug": "Sums", "title": "", "questions": []}"#, true).unwrap_err();
+        let refused = refused.downcast::<Advised>().unwrap();
+        let places: Vec<_> = refused.details["problems"].as_array().unwrap().iter().map(|f| &f["pointer"]).collect();
+        assert_eq!(places, ["/slug", "/title"]);
+    }
+
+    #[test]
+    fn a_loss_is_refused_unless_it_is_allowed() {
+        let quiz = "1 + 1 {#2}\n\nDescribe it. {}";
+        let refused = read("Sums.gift", quiz, false).unwrap_err().downcast::<Advised>().unwrap();
+        assert!(refused.next.contains("--allow-loss to import 1 of 2"), "{}", refused.next);
+        let (reading, test) = read("Sums.gift", quiz, true).unwrap();
+        assert_eq!((test.slug.as_str(), test.questions.len(), reading.problems.len()), ("sums", 1, 1));
+        assert!(read("Sums.gift", "1 + 1 {#2}", false).is_ok());
     }
 
     #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]

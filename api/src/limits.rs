@@ -1,0 +1,176 @@
+//! How often a client may ask: what the gate before each route counts, and the headers that say how the client stands
+//! (draft-ietf-httpapi-ratelimit-headers-11).
+
+use std::fmt::Write;
+
+use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::{HttpMessage, HttpRequest, web};
+use bellwork_queue::Connection;
+use bellwork_shared::config::limits::LimitsConfig;
+use bellwork_shared::ids::UserId;
+use bellwork_shared::rate_limit::policies::{self, Partition, Policy};
+use bellwork_shared::rate_limit::{Limiter, Standing, Subject, Verdict};
+use ipnet::IpNet;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::client::{client_address, site};
+use crate::error::ApiError;
+
+const RATELIMIT: HeaderName = HeaderName::from_static("ratelimit");
+const RATELIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
+
+/// What a process needs to limit its clients.
+pub(crate) struct Limits {
+    limiter: Limiter<Connection>,
+    /// Whose word on addresses is believed.
+    pub(crate) trusted_proxies: Vec<IpNet>,
+}
+
+/// Which limits a route has.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Limit {
+    /// None: it must answer whatever happens.
+    Exempt,
+    /// The limit on everything.
+    Usual,
+    /// The limit on everything, and one of its own.
+    Also(&'static Policy),
+}
+
+/// How requests are counted.
+#[derive(Serialize, ToSchema)]
+pub(crate) struct Counting {
+    /// `together` by all processes; `alone` while Redis is away, when each process allows its share.
+    counted: &'static str,
+    /// So many processes share the quotas.
+    processes: u32,
+}
+
+/// Why a request is refused.
+#[derive(Debug)]
+pub(crate) struct Exceeded {
+    /// The names of the policies that it would violate.
+    pub(crate) policies: Vec<&'static str>,
+    /// The client may ask again in so many seconds.
+    pub(crate) retry_after: u64,
+}
+
+/// How the client stands after this request, for its answer.
+struct Standings(Vec<Standing>);
+
+impl Limits {
+    /// Counts in the cache instance of Redis, which `connection` leads to.
+    #[must_use]
+    pub(crate) fn start(connection: Connection, prefix: &str, config: &LimitsConfig) -> Self {
+        let limiter = Limiter::start(connection, prefix, config.clone());
+        Self { limiter, trusted_proxies: config.trusted_proxies.clone() }
+    }
+
+    /// How requests are counted now.
+    #[must_use]
+    pub(crate) fn health(&self) -> Counting {
+        let counted = if self.limiter.is_degraded() { "alone" } else { "together" };
+        Counting { counted, processes: self.limiter.processes() }
+    }
+}
+
+/// Counts a request of `caller`, or of its address if nobody is signed in.
+///
+/// # Errors
+/// 429 if it is one too many.
+pub(crate) async fn count(request: &HttpRequest, limit: Limit, caller: Option<UserId>) -> Result<(), ApiError> {
+    let subject = |policy: &Policy| match (policy.partition, caller) {
+        (Partition::Caller, Some(user)) => Subject::User(user),
+        _ => Subject::Address(site(client_address(request))),
+    };
+    let usual = (&policies::API, subject(&policies::API));
+    match limit {
+        Limit::Exempt => Ok(()),
+        Limit::Usual => admit(request, &[usual]).await,
+        Limit::Also(policy) => admit(request, &[usual, (policy, subject(policy))]).await,
+    }
+}
+
+/// Refuses an address that has come too often without a session, before one is looked for.
+///
+/// # Errors
+/// 429 if so.
+pub(crate) fn check_stranger(request: &HttpRequest) -> Result<(), ApiError> {
+    let address = Subject::Address(site(client_address(request)));
+    match app(request).limits.limiter.refusal(&policies::UNAUTHENTICATED, address) {
+        Some(standing) => Err(refuse(request, vec![standing])),
+        None => Ok(()),
+    }
+}
+
+/// Counts a request that needs a session and has none.
+///
+/// # Errors
+/// 429 if it is one too many.
+pub(crate) async fn count_stranger(request: &HttpRequest) -> Result<(), ApiError> {
+    admit(request, &[(&policies::UNAUTHENTICATED, Subject::Address(site(client_address(request))))]).await
+}
+
+async fn admit(request: &HttpRequest, applied: &[(&'static Policy, Subject)]) -> Result<(), ApiError> {
+    match app(request).limits.limiter.admit(applied).await {
+        Verdict::Through(standings) => {
+            request.extensions_mut().insert(Standings(standings));
+            Ok(())
+        }
+        Verdict::Refused(standings) => Err(refuse(request, standings)),
+    }
+}
+
+fn refuse(request: &HttpRequest, standings: Vec<Standing>) -> ApiError {
+    let retry_after = standings.iter().map(|standing| standing.reset_seconds).max().unwrap_or(1);
+    let policies = standings.iter().map(|standing| standing.policy.name).collect();
+    request.extensions_mut().insert(Standings(standings));
+    ApiError::QuotaExceeded(Exceeded { policies, retry_after })
+}
+
+/// Tells the client how it stands, if anything was counted.
+pub(crate) fn add_headers(request: &HttpRequest, headers: &mut HeaderMap) {
+    let extensions = request.extensions();
+    let Some(Standings(standings)) = extensions.get::<Standings>().filter(|standings| !standings.0.is_empty()) else {
+        return;
+    };
+    let (policies, standings) = write(standings);
+    for (name, value) in [(RATELIMIT_POLICY, policies), (RATELIMIT, standings)] {
+        let value = HeaderValue::try_from(value).expect("names of policies and numbers are valid header values");
+        headers.insert(name, value);
+    }
+}
+
+/// Two lists of structured fields (RFC 9651): q quota, w window; r remaining, t seconds until more may pass.
+fn write(standings: &[Standing]) -> (String, String) {
+    let (mut policies, mut now) = (String::with_capacity(48), String::with_capacity(48));
+    for (place, Standing { policy, quota, remaining, reset_seconds }) in standings.iter().enumerate() {
+        let comma = if place == 0 { "" } else { ", " };
+        let (name, requests, window) = (policy.name, quota.requests, quota.window_seconds());
+        let written = write!(policies, "{comma}\"{name}\";q={requests};w={window}")
+            .and_then(|()| write!(now, "{comma}\"{name}\";r={remaining};t={reset_seconds}"));
+        written.expect("writing to a string does not fail");
+    }
+    (policies, now)
+}
+
+fn app(request: &HttpRequest) -> &App {
+    request.app_data::<web::Data<App>>().expect("the application's state is registered at its start")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_headers_are_lists_of_structured_fields() {
+        let standing =
+            |policy: &'static Policy, remaining| Standing { policy, quota: policy.quota, remaining, reset_seconds: 2 };
+        let standings = [standing(&policies::API, 99), standing(&policies::LOGIN, 0)];
+        let (policies, now) = write(&standings);
+        assert_eq!(policies, r#""api";q=100;w=1, "login";q=10;w=60"#);
+        assert_eq!(now, r#""api";r=99;t=2, "login";r=0;t=2"#);
+    }
+}

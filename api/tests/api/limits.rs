@@ -1,0 +1,187 @@
+//! How often a client may ask.
+
+use std::time::{Duration, Instant};
+
+use futures_util::future::join_all;
+use reqwest::Method;
+use serde_json::{Value, json};
+use sqlx::PgPool;
+
+use crate::application::{Answer, Application, Caller, eventually, redis_url};
+use crate::events::Events;
+use crate::link::Link;
+
+/// A login that fails, quickly: nobody's address.
+fn login() -> Value {
+    json!({ "email": "nobody", "password": "wrong horse" })
+}
+
+async fn logins(caller: &Caller, times: usize) -> Vec<u16> {
+    let body = login();
+    join_all((0..times).map(|_| caller.post("/api/auth/login", &body)))
+        .await
+        .iter()
+        .map(|a| a.status.as_u16())
+        .collect()
+}
+
+fn passed(statuses: &[u16]) -> usize {
+    statuses.iter().filter(|status| **status != 429).count()
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn the_headers_say_how_the_client_stands(database: PgPool) {
+    let app = Application::start_with(database, &[("RATE_LIMITS", "api=5/h,login=2/min")]);
+    let answer = app.anybody().get("/api/tests").await;
+    assert_eq!(answer.header("ratelimit-policy"), r#""api";q=5;w=3600"#);
+    let seconds = |text: &str| text.rsplit("t=").next().unwrap().parse::<u64>().unwrap();
+    assert!(answer.header("ratelimit").starts_with(r#""api";r=4;t="#), "{answer:?}");
+    assert!((3600..=3961).contains(&seconds(answer.header("ratelimit"))), "{answer:?}");
+
+    let answer = app.anybody().post("/api/auth/login", &login()).await;
+    answer.problem(401);
+    assert_eq!(answer.header("ratelimit-policy"), r#""api";q=5;w=3600, "login";q=2;w=60"#);
+    assert!(answer.header("ratelimit").contains(r#""api";r=3;t="#), "{answer:?}");
+    assert!(answer.header("ratelimit").contains(r#", "login";r=1;t="#), "{answer:?}");
+    app.anybody().post("/api/auth/login", &login()).await.problem(401);
+
+    let refused = app.anybody().post("/api/auth/login", &login()).await;
+    refused.problem(429);
+    assert_eq!(refused.body["type"], "https://iana.org/assignments/http-problem-types#quota-exceeded");
+    assert_eq!(refused.body["violated-policies"], json!(["login"]));
+    assert!((60..=67).contains(&refused.header("retry-after").parse().unwrap()), "{refused:?}");
+    assert!(refused.header("ratelimit").starts_with(r#""login";r=0;t="#), "{refused:?}");
+    assert!(app.metric("bellwork_rate_limited_total", "policy=\"login\"").await >= 1.0);
+
+    assert_eq!(app.anybody().get("/api/tests").await.status, 200, "a refused request counts nowhere");
+    app.anybody().get("/api/tests").await;
+    app.anybody().get("/api/tests").await.problem(429);
+    let health = app.anybody().get("/api/health/live").await;
+    assert_eq!((health.status.as_u16(), health.header("ratelimit")), (200, ""), "whoever asks may restart us");
+    app.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn two_processes_share_a_quota(database: PgPool) {
+    let prefix = format!("test-{}", uuid::Uuid::now_v7());
+    let variables = [("REDIS_PREFIX", prefix.as_str()), ("RATE_LIMITS", "api=100/h,login=7/h")];
+    let one = Application::start_with(database.clone(), &variables);
+    let two = Application::start_with(database, &variables);
+    let (one_caller, two_caller) = (one.anybody(), two.anybody());
+    let (ones, twos) = tokio::join!(logins(&one_caller, 10), logins(&two_caller, 10));
+    assert_eq!(passed(&ones) + passed(&twos), 7, "{ones:?} {twos:?}");
+
+    // Seven are used. What each process counts by itself is a twentieth at the most.
+    let reads = async |caller: &Caller| {
+        let answers = join_all((0..100).map(|_| caller.get("/api/tests"))).await;
+        passed(&answers.iter().map(|answer| answer.status.as_u16()).collect::<Vec<_>>())
+    };
+    let (ones, twos) = tokio::join!(reads(&one_caller), reads(&two_caller));
+    assert!((93..=103).contains(&(ones + twos)), "{ones} and {twos}");
+    one.stop().await;
+    two.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn who_is_signed_in_is_counted_by_user_and_others_by_address(database: PgPool) {
+    let app = Application::start_with(database, &[("RATE_LIMITS", "api=3/h")]);
+    let (one, other) = (app.student().await, app.student().await);
+    for _ in 0..3 {
+        assert_eq!(one.get("/api/me").await.status, 200);
+    }
+    one.get("/api/me").await.problem(429);
+    assert_eq!(other.get("/api/me").await.status, 200);
+    assert_eq!(app.anybody().get("/api/tests").await.status, 200, "the third of the address, after two registrations");
+    app.anybody().get("/api/tests").await.problem(429);
+    app.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn made_up_tokens_end_soon(database: PgPool) {
+    let app = Application::start_with(database, &[("RATE_LIMITS", "unauthenticated=2/h")]);
+    let mut guesser = app.anybody();
+    guesser.token = Some("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".to_owned());
+    for status in [401, 401, 429, 429] {
+        guesser.get("/api/me").await.problem(status);
+    }
+    app.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn an_address_that_a_client_invents_changes_nothing(database: PgPool) {
+    let from = async |app: &Application, address: &str| {
+        let request = app.anybody().request(Method::POST, "/api/auth/login").json(&login());
+        Answer::of(request.header("x-forwarded-for", address)).await.status.as_u16()
+    };
+    let limits = ("RATE_LIMITS", "login=1/h");
+    let app = Application::start_with(database.clone(), &[limits]);
+    assert_eq!(from(&app, "198.51.100.1").await, 401);
+    assert_eq!(from(&app, "198.51.100.2").await, 429);
+    app.stop().await;
+
+    let app = Application::start_with(database, &[limits, ("TRUSTED_PROXIES", "127.0.0.0/8")]);
+    assert_eq!(from(&app, "198.51.100.1").await, 401);
+    assert_eq!(from(&app, "198.51.100.2").await, 401, "the proxy says that it is another");
+    assert_eq!(from(&app, "203.0.113.7, 198.51.100.2").await, 429, "what stands on the left is the client's own word");
+    assert_eq!(from(&app, "2001:db8:1:2::1").await, 401);
+    assert_eq!(from(&app, "2001:db8:1:2:ffff::2").await, 429, "one site");
+    app.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn a_browser_that_opens_too_many_streams_is_told_to_come_back(database: PgPool) {
+    let app = Application::start_with(database, &[("RATE_LIMITS", "streams=1/h")]);
+    let student = app.student().await;
+    let (_stream, _) = Events::greeted(&student, None).await;
+    let mut turned_away = Events::open(&student, None).await;
+    assert!(turned_away.end().await.is_some(), "a browser comes back only after a 200");
+    assert!(app.metric("bellwork_rate_limited_total", "policy=\"streams\"").await >= 1.0);
+    app.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn without_redis_each_process_counts_for_itself(database: PgPool) {
+    let variables = [("CACHE_REDIS_URL", "redis://127.0.0.1:1"), ("RATE_LIMITS", "login=2/h")];
+    let app = Application::start_with(database, &variables);
+    assert_eq!(passed(&logins(&app.anybody(), 5).await), 2);
+    assert_eq!(app.anybody().get("/api/health").await.body["limits"]["counted"], "alone");
+    assert!(app.metric("bellwork_rate_limiter_degraded", "").await >= 1.0);
+    app.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn a_redis_that_does_not_answer_delays_nobody(database: PgPool) {
+    let link = Link::to(&redis_url()).await;
+    let prefix = format!("test-{}", uuid::Uuid::now_v7());
+    let variables = [
+        ("CACHE_REDIS_URL", link.url.as_str()),
+        ("REDIS_PREFIX", &prefix),
+        ("RATE_LIMITS", "login=6/h"),
+        ("RATE_LIMIT_PATIENCE_MS", "50"),
+    ];
+    let apps = [Application::start_with(database.clone(), &variables), Application::start_with(database, &variables)];
+    let limits = async |app: &Application| app.anybody().get("/api/health").await.body["limits"].clone();
+    let together = json!({ "counted": "together", "processes": 2 });
+    for app in &apps {
+        eventually("it hears of the other", async || limits(app).await == together).await;
+    }
+    let held = link.hold().await;
+    for app in &apps {
+        let asked = Instant::now();
+        assert_eq!(passed(&logins(&app.anybody(), 6).await), 3, "its share");
+        assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
+        assert_eq!(limits(app).await["counted"], "alone");
+    }
+    drop(held);
+    for app in &apps {
+        eventually("it is back by itself", async || limits(app).await == together).await;
+    }
+    let mut after = 0;
+    for app in &apps {
+        after += passed(&logins(&app.anybody(), 6).await);
+    }
+    assert_eq!(after, 0, "what was counted meanwhile counts");
+    for app in apps {
+        app.stop().await;
+    }
+}

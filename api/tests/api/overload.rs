@@ -1,0 +1,185 @@
+//! More to do than can be done.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bellwork_shared::events::{Event, Progress};
+use bellwork_shared::ids::JobId;
+use futures_util::future::join_all;
+use serde_json::json;
+use sqlx::postgres::PgPoolOptions;
+use sqlx::{Executor, PgPool};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+
+use crate::application::{Answer, Application, Caller, within};
+use crate::events::Events;
+use crate::exam::Exam;
+
+const CAPACITY: &str = "https://iana.org/assignments/http-problem-types#temporary-reduced-capacity";
+
+#[track_caller]
+fn assert_shed(answer: &Answer) {
+    answer.problem(503);
+    assert_eq!(answer.body["type"], CAPACITY);
+    assert!((1..=4).contains(&answer.header("retry-after").parse().unwrap()), "{answer:?}");
+}
+
+/// With a pool of its own on the database, so that the test has connections too.
+fn start(database: &PgPool, connections: u32, settings: &[(&'static str, &'static str)]) -> (Application, PgPool) {
+    let options = (*database.connect_options()).clone().options(settings.iter().copied());
+    let pool = PgPoolOptions::new().max_connections(connections).connect_lazy_with(options);
+    (Application::start_with(pool.clone(), &[]), pool)
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn while_the_database_is_busy_what_is_worth_most_waits_longest(database: PgPool) {
+    let exam = Exam::seed(&database).await;
+    let (app, pool) = start(&database, 3, &[]);
+    let student = app.student().await;
+    let (mut stream, _) = Events::greeted(&student, None).await;
+    let busy = join_all((0..3).map(|_| pool.acquire())).await;
+
+    let submission = exam.submission();
+    let ranking = format!("/api/leaderboard?test_id={}", exam.id);
+    let asked = Instant::now();
+    let (submitted, ()) = tokio::join!(student.post("/api/attempts", &submission), async {
+        let (ranking, read) = tokio::join!(student.get(&ranking), student.get("/api/attempts"));
+        assert_shed(&ranking);
+        assert_shed(&read);
+        assert!(asked.elapsed() < Duration::from_millis(1200), "{:?}", asked.elapsed());
+        let again = Instant::now();
+        assert_shed(&student.get("/api/attempts").await);
+        assert!(again.elapsed() < Duration::from_millis(400), "others have waited too long already: it need not");
+        assert_eq!(app.anybody().get("/api/health/live").await.status, 200);
+        let progress = Progress { job_id: JobId::new(), percent: 50, message: "Half".to_owned(), text: None };
+        app.publisher.publish(&[(student.id, Event::Progress(progress))]).await;
+        assert_eq!(stream.next().await.expect("a live stream").event, "progress");
+        drop(busy);
+    });
+    assert_eq!(submitted.status, 202, "{submitted:?}");
+    assert!(app.metric("bellwork_requests_shed_total", "worth=\"ranking\"").await >= 1.0);
+    assert_eq!(student.get(&ranking).await.status, 200, "at once after it");
+    app.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn at_more_than_it_can_do_submissions_pass_and_rankings_go_first(database: PgPool) {
+    let exam = Exam::seed(&database).await;
+    let (app, _) = start(&database, 2, &[]);
+    let students = join_all((0..4).map(|_| app.student())).await;
+    let ranking = format!("/api/leaderboard?test_id={}", exam.id);
+    let over = AtomicBool::new(false);
+    let hammer = async |caller: &Caller, path: &str| {
+        let (mut answered, mut shed) = (0_u32, 0_u32);
+        while !over.load(Ordering::Relaxed) {
+            match caller.get(path).await.status.as_u16() {
+                200 => answered += 1,
+                503 => shed += 1,
+                status => panic!("{status}"),
+            }
+        }
+        (answered, shed)
+    };
+    let crowd = |path: &'static str| join_all((0..80).map(|n| hammer(&students[n % 3], path)));
+    let ranking: &'static str = ranking.leak();
+    let (rankings, reads, ()) = tokio::join!(crowd(ranking), crowd("/api/attempts"), async {
+        for _ in 0..12 {
+            let answer = students[3].post("/api/attempts", &exam.submission()).await;
+            assert_eq!(answer.status, 202, "{answer:?}");
+        }
+        over.store(true, Ordering::Relaxed);
+    });
+    let share_shed = |of: Vec<(u32, u32)>| {
+        let (answered, shed) = of.iter().fold((0, 0), |(answered, shed), one| (answered + one.0, shed + one.1));
+        f64::from(shed) / f64::from(answered + shed)
+    };
+    let (rankings, reads) = (share_shed(rankings), share_shed(reads));
+    assert!(rankings > reads, "{rankings} of the rankings, {reads} of the reads");
+    app.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn a_statement_that_takes_too_long_is_503(database: PgPool) {
+    let (app, _) = start(&database, 3, &[("statement_timeout", "200ms")]);
+    let mut holder = database.begin().await.unwrap();
+    holder.execute("lock table practice_tests in access exclusive mode").await.unwrap();
+    let answer = app.anybody().get("/api/tests").await;
+    answer.problem(503);
+    assert!(!answer.body.to_string().contains("statement"), "{answer:?}");
+    holder.rollback().await.unwrap();
+    assert_eq!(app.anybody().get("/api/tests").await.status, 200);
+    app.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn an_answer_that_takes_too_long_is_given_up(database: PgPool) {
+    let exam = Exam::seed(&database).await;
+    let (app, pool) = start(&database, 2, &[("statement_timeout", "4s")]);
+    let student = app.student().await;
+    let mut holder = database.begin().await.unwrap();
+    holder.execute("lock table leaderboard_histogram in access exclusive mode").await.unwrap();
+    let asked = Instant::now();
+    assert_shed(&student.get(&format!("/api/leaderboard?test_id={}", exam.id)).await);
+    assert!((2..=6).contains(&asked.elapsed().as_secs()), "{:?}", asked.elapsed());
+    within("both connections are free again", join_all((0..2).map(|_| pool.acquire()))).await;
+    app.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn two_hundred_logins_at_once_leave_the_process_alive(database: PgPool) {
+    let app = Application::start(database).await;
+    let anybody = app.anybody();
+    let body = json!({ "email": "nobody@example.com", "password": "wrong horse" });
+    let over = AtomicBool::new(false);
+    let (logins, lives) = tokio::join!(
+        async {
+            let answers = join_all((0..200).map(|_| anybody.post("/api/auth/login", &body))).await;
+            over.store(true, Ordering::Relaxed);
+            answers
+        },
+        async {
+            let mut slowest = Duration::ZERO;
+            while !over.load(Ordering::Relaxed) {
+                let asked = Instant::now();
+                assert_eq!(anybody.get("/api/health/live").await.status, 200);
+                slowest = slowest.max(asked.elapsed());
+            }
+            slowest
+        }
+    );
+    assert!(logins.iter().all(|answer| [401, 503].contains(&answer.status.as_u16())), "{logins:?}");
+    assert!(logins.iter().any(|answer| answer.status == 401));
+    assert!(lives < Duration::from_secs(2), "{lives:?}");
+    app.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn a_client_that_never_ends_its_request_is_shown_out(database: PgPool) {
+    let app = Application::start(database).await;
+    let mut slow = TcpStream::connect(app.url.trim_start_matches("http://")).await.unwrap();
+    slow.write_all(b"GET /api/tests HTTP/1.1\r\nHost: here\r\nX-Slow: ").await.unwrap();
+    let mut said = String::new();
+    within("the connection is closed", slow.read_to_string(&mut said)).await.unwrap();
+    assert!(said.starts_with("HTTP/1.1 408"), "{said}");
+    app.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn a_head_without_end_is_refused(database: PgPool) {
+    let app = Application::start(database).await;
+    let mut large = TcpStream::connect(app.url.trim_start_matches("http://")).await.unwrap();
+    let line = format!("X-Large: {}\r\n", "x".repeat(4000));
+    large.write_all(b"GET /api/tests HTTP/1.1\r\nHost: here\r\n").await.unwrap();
+    // It may close while we still write.
+    for _ in 0..200 {
+        if large.write_all(line.as_bytes()).await.is_err() {
+            break;
+        }
+    }
+    let mut said = Vec::new();
+    let _ = within("the connection is closed", large.read_to_end(&mut said)).await;
+    assert!(!said.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&said));
+    assert_eq!(app.anybody().get("/api/tests").await.status, 200);
+    app.stop().await;
+}

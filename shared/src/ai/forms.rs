@@ -1,0 +1,149 @@
+//! The forms of study aids: what is asked for each kind, and what is made.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::ids::{AttemptId, QuestionId};
+
+/// What there is to ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
+#[serde(rename_all = "snake_case")]
+#[sqlx(type_name = "aid_kind", rename_all = "snake_case")]
+pub enum AidKind {
+    /// Of one answer.
+    Explanation,
+    /// For the days to come.
+    StudyPlan,
+    /// To be learnt by heart.
+    Flashcards,
+}
+
+/// A study aid of one kind: what was asked, what comes of it.
+pub trait Aid: Serialize + DeserializeOwned + Send + Sync + 'static {
+    /// Which.
+    const KIND: AidKind;
+    /// What is made.
+    type Result: Serialize + DeserializeOwned + Send + Sync + 'static;
+}
+
+/// An explanation of one's answer to a question of a graded attempt.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ExplanationAsked {
+    /// The attempt.
+    pub attempt_id: AttemptId,
+    /// The question.
+    pub question_id: QuestionId,
+}
+
+/// Why an answer is right or wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Explanation {
+    /// Plain text in paragraphs.
+    pub explanation: String,
+    /// What is worth remembering, a sentence each.
+    pub remember: Vec<String>,
+}
+
+/// A plan that begins with what the student knows least.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StudyPlanAsked {
+    /// Only this one; none: all that the student has been tested in.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 100)]
+    pub subject: Option<String>,
+    /// For so many days.
+    #[schema(minimum = 1, maximum = 30)]
+    pub days: u32,
+    /// At most so long on each.
+    #[schema(minimum = 10, maximum = 480)]
+    pub minutes_per_day: u32,
+}
+
+/// What to do on each of some days.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StudyPlan {
+    /// The idea of the plan in some sentences.
+    pub summary: String,
+    /// One entry a day, in order.
+    pub days: Vec<StudyDay>,
+}
+
+/// One day of a plan.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StudyDay {
+    /// From 1.
+    pub day: u32,
+    /// What to do, in order.
+    pub tasks: Vec<StudyTask>,
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StudyTask {
+    /// The topic, as questions name it.
+    pub topic: String,
+    /// What to do.
+    pub activity: String,
+    /// For how long.
+    pub minutes: u32,
+}
+
+/// Flashcards about an attempt, or about a subject or one of its topics.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct FlashcardsAsked {
+    /// A graded attempt; what went wrong there comes first.
+    #[serde(default)]
+    pub attempt_id: Option<AttemptId>,
+    /// A subject.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 100)]
+    pub subject: Option<String>,
+    /// A topic of the subject.
+    #[serde(default)]
+    #[schema(min_length = 1, max_length = 100)]
+    pub topic: Option<String>,
+    /// At most so many cards.
+    #[schema(minimum = 1, maximum = 30)]
+    pub count: u32,
+}
+
+/// A set of flashcards.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Flashcards {
+    /// At least one.
+    pub cards: Vec<Flashcard>,
+}
+
+/// One card, both sides plain text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Flashcard {
+    /// The question.
+    pub front: String,
+    /// The answer.
+    pub back: String,
+}
+
+impl Aid for ExplanationAsked {
+    const KIND: AidKind = AidKind::Explanation;
+    type Result = Explanation;
+}
+
+impl Aid for StudyPlanAsked {
+    const KIND: AidKind = AidKind::StudyPlan;
+    type Result = StudyPlan;
+}
+
+impl Aid for FlashcardsAsked {
+    const KIND: AidKind = AidKind::Flashcards;
+    type Result = Flashcards;
+}

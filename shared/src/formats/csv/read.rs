@@ -1,0 +1,273 @@
+//! Reads a file of CSV. The header says which column holds what; commas, semicolons and tabs are told apart.
+
+use ::csv::{ReaderBuilder, StringRecord};
+
+use super::columns::{self, Column};
+use crate::formats::draft::{Asked, Draft, Gathering, Offered, Verdict};
+use crate::formats::notes::{Notes, quoted};
+use crate::formats::reading::Reading;
+use crate::formats::rubric;
+use crate::practice_tests::{NumberKey, QuestionKind, TextKey};
+
+/// So many columns a file has at the most; more are no table of questions.
+const MAX_COLUMNS: usize = 200;
+const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
+/// What Excel understands as "the delimiter is" in the first line.
+const SEPARATOR_LINE: &str = "sep=";
+/// What kinds are called.
+const KINDS: &[(QuestionKind, &[&str])] = &[
+    (QuestionKind::SingleChoice, &["single_choice", "single", "true_false", "choice"]),
+    (QuestionKind::MultipleChoice, &["multiple_choice", "multiple", "multi"]),
+    (QuestionKind::Numeric, &["numeric", "number", "numerical"]),
+    (QuestionKind::FreeText, &["free_text", "text", "essay", "short_answer"]),
+];
+
+/// True if the first line names a column of questions.
+pub(super) fn sniff(text: &str) -> bool {
+    let (delimiter, text) = delimiter(text);
+    let header = text.lines().next().unwrap_or_default();
+    let mut names = header.split(char::from(delimiter)).map(|name| columns::find(name.trim_matches('"')));
+    names.any(|column| column == Some(Column::Prompt))
+}
+
+/// Reads a file.
+pub(super) fn read(text: &str, notes: Notes) -> Reading {
+    let mut gathering = Gathering::new(notes);
+    let (delimiter, body) = delimiter(text);
+    let skipped = if body.len() == text.len() { 0 } else { 1 };
+    let mut reader =
+        ReaderBuilder::new().delimiter(delimiter).flexible(true).has_headers(false).from_reader(body.as_bytes());
+    let mut record = StringRecord::new();
+    let mut header: Option<Vec<Option<Column>>> = None;
+    while let Ok(true) = reader.read_record(&mut record) {
+        let line =
+            record.position().map_or(0, |position| usize::try_from(position.line()).unwrap_or(usize::MAX)) + skipped;
+        match &header {
+            None => header = Some(columns_of(&record, line, &mut gathering)),
+            Some(columns) if !columns.contains(&Some(Column::Prompt)) => break,
+            Some(columns) => row(&Row { columns, cells: &record, line, delimiter }, &mut gathering),
+        }
+    }
+    if !header.is_some_and(|columns| columns.contains(&Some(Column::Prompt))) {
+        let hint = "Name the columns in the first row: id, kind, topic, difficulty, points, prompt, choice_a, choice_b, answer, …";
+        gathering.notes.of_the_file();
+        gathering.notes.lost("", "There is no column “prompt”, so nothing of the file is read.", hint);
+    }
+    gathering.finish()
+}
+
+/// The delimiter, and the text without the line that says it. The header has most of the one that is meant.
+fn delimiter(text: &str) -> (u8, &str) {
+    if let Some(rest) = text.strip_prefix(SEPARATOR_LINE)
+        && let Some((said, rest)) = rest.split_once('\n')
+        && let [delimiter] = said.trim_matches('"').as_bytes()
+    {
+        return (*delimiter, rest);
+    }
+    let header = text.lines().next().unwrap_or_default();
+    let count = |delimiter: &u8| header.bytes().filter(|byte| byte == delimiter).count();
+    let best = DELIMITERS.into_iter().rev().max_by_key(count).unwrap_or(b',');
+    (best, text)
+}
+
+fn columns_of(header: &StringRecord, line: usize, gathering: &mut Gathering) -> Vec<Option<Column>> {
+    gathering.notes.at(Some(line), "");
+    if header.len() > MAX_COLUMNS {
+        gathering.notes.lost("", format!("The first row has more than {MAX_COLUMNS} columns."), "");
+        return Vec::new();
+    }
+    let mut columns: Vec<Option<Column>> = Vec::new();
+    for name in header {
+        let found = columns::find(name).filter(|column| !columns.contains(&Some(*column)));
+        if found.is_none() && !name.trim().is_empty() {
+            let hint = "Known are id, kind, topic, difficulty, points, prompt, choice_a and so on, answer, tolerance, key_points, explanation.";
+            gathering.notes.lost(
+                "",
+                format!("The column {} is not known, or is there twice; it is not kept.", quoted(name)),
+                hint,
+            );
+        }
+        columns.push(found);
+    }
+    columns
+}
+
+/// One row with the columns it is read by.
+struct Row<'a> {
+    columns: &'a [Option<Column>],
+    cells: &'a StringRecord,
+    line: usize,
+    delimiter: u8,
+}
+
+impl Row<'_> {
+    fn cell(&self, column: Column) -> &str {
+        let at = self.columns.iter().position(|known| *known == Some(column));
+        unprotected(at.and_then(|at| self.cells.get(at)).unwrap_or_default().trim())
+    }
+
+    /// The choices that are there, with the number of their column.
+    fn choices(&self) -> Vec<(usize, &str)> {
+        let choice = |(column, cell): (&Option<Column>, &str)| match column {
+            Some(Column::Choice(number)) => Some((*number, cell.len())),
+            _ => None,
+        };
+        let numbers: Vec<_> =
+            self.columns.iter().zip(self.cells).filter_map(choice).map(|(number, _)| number).collect();
+        let cells = numbers.into_iter().map(|number| (number, self.cell(Column::Choice(number))));
+        cells.filter(|(_, text)| !text.is_empty()).collect()
+    }
+
+    /// The number in a cell. Where cells are not divided by commas, a comma may be a point.
+    fn number(&self, column: Column, notes: &mut Notes) -> Result<Option<f64>, ()> {
+        let text = self.cell(column).replace('−', "-");
+        if text.is_empty() {
+            return Ok(None);
+        }
+        let read = |text: &str| text.parse::<f64>().ok().filter(|number| number.is_finite());
+        let with_comma = || {
+            let number = read(&text.replacen(',', ".", 1)).filter(|_| self.delimiter != b',')?;
+            notes.changed("/answer", format!("{} is read as {number}.", quoted(&text)), "");
+            Some(number)
+        };
+        read(&text).or_else(with_comma).map(Some).ok_or(())
+    }
+}
+
+fn row(row: &Row<'_>, gathering: &mut Gathering) {
+    if row.cells.iter().all(|cell| cell.trim().is_empty()) {
+        return;
+    }
+    gathering.begin(Some(row.line), row.cell(Column::Id));
+    if row.cells.len() > row.columns.len() {
+        let hint = "Put texts that hold the delimiter or a line break into quotation marks.";
+        return gathering.leave_out("", "The row has more cells than the header.", hint);
+    }
+    let Some(asked) = asked(row, gathering) else { return };
+    let draft = Draft {
+        name: String::new(),
+        id: row.cell(Column::Id).to_owned(),
+        topic: row.cell(Column::Topic).to_owned(),
+        difficulty: whole(row, gathering),
+        points: points(row, gathering),
+        prompt: row.cell(Column::Prompt).to_owned(),
+        asked,
+        explanation: row.cell(Column::Explanation).to_owned(),
+    };
+    gathering.take(draft);
+}
+
+fn whole(row: &Row<'_>, gathering: &mut Gathering) -> Option<i16> {
+    let text = row.cell(Column::Difficulty);
+    let number = text.parse().ok();
+    if number.is_none() && !text.is_empty() {
+        gathering.notes.changed(
+            "/difficulty",
+            format!("The difficulty {} is no number from 1 to 3.", quoted(text)),
+            "",
+        );
+    }
+    number
+}
+
+fn points(row: &Row<'_>, gathering: &mut Gathering) -> Option<f64> {
+    row.number(Column::Points, &mut gathering.notes).unwrap_or_else(|()| {
+        let what = format!("The points {} are no number; it earns 1.", quoted(row.cell(Column::Points)));
+        gathering.notes.changed("/points", what, "");
+        None
+    })
+}
+
+fn asked(row: &Row<'_>, gathering: &mut Gathering) -> Option<Asked> {
+    let kind = kind(row, gathering)?;
+    let (choices, is_choice) =
+        (row.choices(), matches!(kind, QuestionKind::SingleChoice | QuestionKind::MultipleChoice));
+    if !is_choice && !choices.is_empty() {
+        gathering.notes.lost("/choices", "Only questions with choices have choices; they are not kept.", "");
+    }
+    if kind != QuestionKind::Numeric && !row.cell(Column::Tolerance).is_empty() {
+        gathering.notes.lost("/tolerance", "Only numeric questions have a tolerance; it is not kept.", "");
+    }
+    if kind != QuestionKind::FreeText && !row.cell(Column::KeyPoints).is_empty() {
+        gathering.notes.lost("/key_points", "Only questions for free text have key points; they are not kept.", "");
+    }
+    match kind {
+        QuestionKind::Numeric => number(row, gathering),
+        QuestionKind::FreeText => text(row, gathering),
+        QuestionKind::SingleChoice | QuestionKind::MultipleChoice => {
+            let offered = offered(&choices, row.cell(Column::Answer), gathering)?;
+            Some(if kind == QuestionKind::SingleChoice { Asked::One(offered) } else { Asked::Some(offered) })
+        }
+    }
+}
+
+/// The kind that the row names, or else the one that its cells fit.
+fn kind(row: &Row<'_>, gathering: &mut Gathering) -> Option<QuestionKind> {
+    let name = row.cell(Column::Kind).to_lowercase().replace([' ', '-'], "_");
+    if !name.is_empty() {
+        let kind = KINDS.iter().find(|(_, names)| names.contains(&name.as_str())).map(|(kind, _)| *kind);
+        if kind.is_none() {
+            let hint = "Known are single_choice, multiple_choice, numeric and free_text.";
+            gathering.leave_out("/kind", &format!("The kind {} is not known.", quoted(&name)), hint);
+        }
+        return kind;
+    }
+    let several = row.cell(Column::Answer).contains([';', ',']);
+    let is_number = row.cell(Column::Answer).parse::<f64>().is_ok();
+    Some(match () {
+        () if !row.choices().is_empty() && several => QuestionKind::MultipleChoice,
+        () if !row.choices().is_empty() => QuestionKind::SingleChoice,
+        () if is_number => QuestionKind::Numeric,
+        () => QuestionKind::FreeText,
+    })
+}
+
+/// The choices, with those marked that the answer names by letter or by text.
+fn offered(choices: &[(usize, &str)], answer: &str, gathering: &mut Gathering) -> Option<Vec<Offered>> {
+    let by_text = choices.iter().find(|(_, text)| *text == answer).map(|(number, _)| *number);
+    let mut right = Vec::new();
+    for name in answer.split([';', ',', ' ']).map(str::trim).filter(|name| !name.is_empty()) {
+        let number =
+            columns::letter(&name.to_lowercase()).filter(|number| choices.iter().any(|(known, _)| known == number));
+        let Some(number) = number.or(by_text) else {
+            let hint = "Name the right choices by their letters, such as a or a;c.";
+            gathering.leave_out("/answer", &format!("There is no choice {}.", quoted(name)), hint);
+            return None;
+        };
+        right.push(number);
+    }
+    let verdict = |number| if right.contains(number) { Verdict::Right } else { Verdict::Wrong };
+    Some(choices.iter().map(|(number, text)| Offered { text: (*text).to_owned(), verdict: verdict(number) }).collect())
+}
+
+fn number(row: &Row<'_>, gathering: &mut Gathering) -> Option<Asked> {
+    let number = row.number(Column::Answer, &mut gathering.notes);
+    let tolerance = row.number(Column::Tolerance, &mut gathering.notes);
+    if let (Ok(Some(number)), Ok(tolerance)) = (number, tolerance) {
+        return Some(Asked::Number(NumberKey { number, tolerance: tolerance.unwrap_or(0.0) }));
+    }
+    gathering.leave_out("/answer", "Its answer or its tolerance is not a number.", "Write a number such as 3.5.");
+    None
+}
+
+fn text(row: &Row<'_>, gathering: &mut Gathering) -> Option<Asked> {
+    match rubric::read(row.cell(Column::KeyPoints)) {
+        Ok(key_points) => Some(Asked::Text(TextKey { model_answer: row.cell(Column::Answer).to_owned(), key_points })),
+        Err(fault) => {
+            gathering.leave_out(
+                "/key_points",
+                &fault,
+                "Write each key point on a line: The mill failed. [mill] [fail | failed]",
+            );
+            None
+        }
+    }
+}
+
+/// What [`super::write`] puts before cells that a spreadsheet would take for a formula.
+fn unprotected(cell: &str) -> &str {
+    match cell.strip_prefix('\'') {
+        Some(rest) if super::write::is_formula(rest) => rest,
+        _ => cell,
+    }
+}

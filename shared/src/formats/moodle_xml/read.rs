@@ -1,0 +1,50 @@
+//! Reads a file of Moodle XML: categories, passages and questions, in their order.
+
+use super::question;
+use super::text::plain;
+use super::tree::{self, Element};
+use crate::formats::draft::Gathering;
+use crate::formats::gift::category_topic;
+use crate::formats::notes::Notes;
+use crate::formats::reading::Reading;
+
+/// Reads a file. One that is no XML is refused whole: what is behind the break is unknown.
+pub(super) fn read(text: &str, notes: Notes) -> Reading {
+    let mut gathering = Gathering::new(notes);
+    let mut topic = String::new();
+    let walked = tree::walk(text, |element| take(&element, &mut topic, &mut gathering));
+    if let Err(refusal) = walked {
+        let mut notes = Notes::default();
+        notes.lost("", format!("Nothing of the file is read. {refusal}"), "Export it again as Moodle XML.");
+        return Reading::nothing("", notes);
+    }
+    gathering.finish()
+}
+
+fn take(element: &Element, topic: &mut String, gathering: &mut Gathering) {
+    match (element.name.as_str(), element.attribute("type")) {
+        ("question", "category") => category(element, topic, gathering),
+        ("question", "description") => {
+            gathering.notes.at(Some(element.line), element.value_of("name"));
+            let text = plain(element.child("questiontext"), "/passage", &mut gathering.notes);
+            gathering.describe(&text);
+        }
+        ("question", kind) => question::read(element, kind, topic, gathering),
+        (other, _) => gathering.notes.lost("", format!("The element <{other}> is not kept."), ""),
+    }
+    gathering.notes.of_the_file();
+}
+
+fn category(element: &Element, topic: &mut String, gathering: &mut Gathering) {
+    *topic = category_topic(element.value_of("category"), element.line, &mut gathering.notes);
+    let info = plain(element.child("info"), "/description", &mut gathering.notes);
+    if info.is_empty() {
+        return;
+    }
+    if gathering.head.description.is_none() && !gathering.has_begun() {
+        gathering.head.description = Some(info);
+    } else {
+        gathering.notes.at(Some(element.line), "");
+        gathering.notes.lost("/description", "The description of a category is not kept.", "");
+    }
+}

@@ -1,0 +1,351 @@
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use super::slugs::choice_id;
+use super::*;
+use crate::content::QuestionEntry;
+use crate::points::Points;
+use crate::practice_tests::{AnswerKey, Choice, ChoicesKey, KeyPoint, NumberKey, QuestionKind, TextKey};
+
+mod samples;
+
+/// What formats are built of, and what breaks them.
+const PIECES: &[&str] = &[
+    "=",
+    "~",
+    "#",
+    "####",
+    "{",
+    "}",
+    ":",
+    "::",
+    "\\",
+    "\\n",
+    "->",
+    "..",
+    "%50%",
+    "[html]",
+    "[plain]",
+    "[",
+    "]",
+    "|",
+    "<b>",
+    "</text>",
+    "<",
+    ">",
+    "&amp;",
+    "&",
+    "]]>",
+    "<![CDATA[",
+    "<!DOCTYPE a>",
+    "\"",
+    "'",
+    ",",
+    ";",
+    "\t",
+    "\n",
+    "//",
+    "$CATEGORY: ",
+    "- ",
+    "@",
+    "+",
+    "1",
+    "0.5",
+    "T",
+    "TRUE",
+    "*",
+    "Model answer:",
+    "Key points:",
+    "a",
+    "word",
+    "Größe",
+    "😀",
+    " ",
+    "（",
+    "＝",
+    "<question type=\"essay\">",
+    "<quiz>",
+    "</quiz>",
+    "</question>",
+    "<answer fraction=\"100\">",
+];
+
+fn soup() -> impl Strategy<Value = String> {
+    vec(select(PIECES), 1..12).prop_map(|pieces| pieces.concat())
+}
+
+/// A text that is there and has no white space at its ends.
+fn text() -> impl Strategy<Value = String> {
+    soup().prop_map(|text| text.trim().to_owned()).prop_filter("it is blank", |text| !text.is_empty())
+}
+
+fn choices() -> impl Strategy<Value = (QuestionKind, Vec<Choice>, AnswerKey)> {
+    (vec(text(), 2..7), vec(any::<bool>(), 7), any::<prop::sample::Index>(), 0..4).prop_filter_map(
+        "two choices are the same",
+        |(texts, taken, one, shape)| {
+            let texts = if shape == 0 { vec!["True".to_owned(), "False".to_owned()] } else { texts };
+            let distinct: std::collections::HashSet<_> = texts.iter().collect();
+            if distinct.len() < texts.len() {
+                return None;
+            }
+            let one = one.index(texts.len());
+            let several = shape == 3;
+            let right = |index: &usize| *index == one || (several && taken[*index]);
+            let choice_ids = (0..texts.len()).filter(right).map(choice_id).collect();
+            let kind = if several { QuestionKind::MultipleChoice } else { QuestionKind::SingleChoice };
+            let choices = texts.into_iter().enumerate().map(|(index, text)| Choice { id: choice_id(index), text });
+            Some((kind, choices.collect(), AnswerKey::Choices(ChoicesKey { choice_ids })))
+        },
+    )
+}
+
+fn number() -> impl Strategy<Value = (QuestionKind, Vec<Choice>, AnswerKey)> {
+    (any::<i32>(), 0..10_000).prop_map(|(number, tolerance)| {
+        let key = NumberKey { number: f64::from(number) / 1000.0, tolerance: f64::from(tolerance) / 100.0 };
+        (QuestionKind::Numeric, Vec::new(), AnswerKey::Number(key))
+    })
+}
+
+/// Key points as any format of ours holds them.
+fn key_points() -> impl Strategy<Value = (QuestionKind, Vec<Choice>, AnswerKey)> {
+    let terms = || vec(vec(text(), 1..4), 1..4);
+    (text(), vec((text(), terms()), 1..4)).prop_map(|(model_answer, points)| {
+        let point = |(index, (text, terms))| KeyPoint { id: format!("k{}", index + 1), text, terms };
+        let key_points = points.into_iter().enumerate().map(point).collect();
+        (QuestionKind::FreeText, Vec::new(), AnswerKey::Text(TextKey { model_answer, key_points }))
+    })
+}
+
+/// Words of which any is right, which GIFT holds too.
+fn short_answer() -> impl Strategy<Value = (QuestionKind, Vec<Choice>, AnswerKey)> {
+    let term = text().prop_filter("a short answer cannot say this", |text| {
+        !text.contains(['*', '\n']) && !text.contains("->") && !html::looks_like_html(text)
+    });
+    vec(term, 1..4).prop_map(|terms| {
+        let (model_answer, text) = (terms[0].clone(), terms[0].clone());
+        let key_points = vec![KeyPoint { id: "k1".to_owned(), text, terms: vec![terms] }];
+        (QuestionKind::FreeText, Vec::new(), AnswerKey::Text(TextKey { model_answer, key_points }))
+    })
+}
+
+fn any_kind() -> BoxedStrategy<(QuestionKind, Vec<Choice>, AnswerKey)> {
+    prop_oneof![choices(), number(), key_points(), short_answer()].boxed()
+}
+
+fn kinds_of_gift() -> BoxedStrategy<(QuestionKind, Vec<Choice>, AnswerKey)> {
+    prop_oneof![choices(), number(), short_answer()].boxed()
+}
+
+fn test_of(kind: BoxedStrategy<(QuestionKind, Vec<Choice>, AnswerKey)>) -> impl Strategy<Value = TestFile> {
+    let explanation = prop_oneof![Just(String::new()), text()];
+    let question = (kind, text(), explanation, 1..=3_i16, 1..=100, select(&["cells", "linear-equations"][..]));
+    (vec(question, 1..6), prop::option::of(text())).prop_map(|(questions, passage)| {
+        let entry = |(index, ((kind, choices, answer), prompt, explanation, difficulty, points, topic))| {
+            let (slug, topic): (String, &str) = (format!("q-{index}"), topic);
+            let (topic, points) = (topic.to_owned(), Points(points * 100));
+            QuestionEntry { slug, kind, topic, difficulty, prompt, points, choices, answer, explanation }
+        };
+        TestFile {
+            slug: "sample".to_owned(),
+            title: "Sample".to_owned(),
+            subject: "biology".to_owned(),
+            description: "All kinds.".to_owned(),
+            passage,
+            questions: questions.into_iter().enumerate().map(entry).collect(),
+        }
+    })
+}
+
+fn read_as(format: &'static Format, bytes: &[u8]) -> Reading {
+    read(bytes, Label { format: Some(format), ..Label::default() })
+}
+
+/// Writes `test`, reads it again, and compares what the format can hold.
+fn round_trip(test: &TestFile, format: &'static Format) -> Result<Reading, TestCaseError> {
+    let written = write(test, format);
+    let reading = read_as(format, written.text.as_bytes());
+    let lost: Vec<_> = reading.problems.iter().filter(|problem| problem.severity == Severity::Lost).collect();
+    prop_assert!(lost.is_empty(), "{lost:?}\n{}", written.text);
+    prop_assert_eq!(&reading.questions, &test.questions, "{}", written.text);
+    Ok(reading)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 256, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn json_holds_a_whole_test(test in test_of(any_kind())) {
+        let reading = round_trip(&test, find("json").unwrap())?;
+        prop_assert_eq!(reading.test(Naming::default()).unwrap(), test);
+        prop_assert!(reading.problems.is_empty());
+    }
+
+    #[test]
+    fn moodle_xml_holds_questions_and_passage(test in test_of(any_kind())) {
+        let reading = round_trip(&test, find("moodle_xml").unwrap())?;
+        prop_assert_eq!(reading.test(Naming { title: Some("x"), ..Naming::default() }).unwrap().passage, test.passage);
+    }
+
+    #[test]
+    fn csv_holds_questions(test in test_of(any_kind())) {
+        round_trip(&test, find("csv").unwrap())?;
+    }
+
+    #[test]
+    fn gift_holds_all_but_key_points(test in test_of(kinds_of_gift())) {
+        let reading = round_trip(&test, find("gift").unwrap())?;
+        prop_assert_eq!(reading.test(Naming { title: Some("x"), ..Naming::default() }).unwrap().passage, test.passage);
+    }
+
+    #[test]
+    fn no_cell_of_an_export_is_a_formula(test in test_of(any_kind())) {
+        let written = write(&test, find("csv").unwrap()).text;
+        let mut reader = ::csv::Reader::from_reader(written.trim_start_matches('\u{feff}').as_bytes());
+        for record in reader.records() {
+            for cell in record.unwrap().iter().filter(|cell| cell.parse::<f64>().is_err()) {
+                prop_assert!(!cell.starts_with(['=', '+', '-', '@', '\t', '\r', '\n', '＝']), "{cell:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_in_a_file_can_panic(bytes in vec(any::<u8>(), 0..400), soup in vec(soup(), 1..30)) {
+        let soup = soup.join("\n\n");
+        for format in ALL {
+            read_as(format, &bytes);
+            read_as(format, soup.as_bytes());
+            read_as(format, format!("<quiz><question type=\"multichoice\">{soup}").as_bytes());
+        }
+        let _ = read(&bytes, Label::default());
+    }
+
+    #[test]
+    fn a_broken_file_is_read_or_refused(test in test_of(any_kind()), at in any::<prop::sample::Index>(), with in soup()) {
+        for format in ALL {
+            let mut bytes = write(&test, format).text.into_bytes();
+            let at = at.index(bytes.len());
+            bytes.splice(at..at + 1, with.bytes());
+            let reading = read_as(format, &bytes);
+            prop_assert!(reading.questions.len() <= reading.found);
+            if reading.found > reading.questions.len() {
+                prop_assert!(reading.count(Severity::Lost) > 0, "a question went in silence");
+            }
+            bytes.truncate(at);
+            read_as(format, &bytes);
+        }
+    }
+}
+
+#[test]
+fn formats_are_told_apart() {
+    let cases = [
+        (Label { filename: Some("a.b/Quiz.GIFT"), ..Label::default() }, "x", "gift"),
+        (Label { filename: Some("quiz.txt"), ..Label::default() }, "<quiz/>", "gift"),
+        (Label { filename: Some("quiz"), media_type: Some("text/xml"), ..Label::default() }, "x", "moodle_xml"),
+        (Label { media_type: Some("text/plain"), ..Label::default() }, "\u{feff}<?xml ?>", "moodle_xml"),
+        (Label::default(), "\u{feff}<?xml ?>", "moodle_xml"),
+        (Label::default(), "{ \"slug\": 1 }", "json"),
+        (Label::default(), "{=Two =2} plus two is four.", "gift"),
+        (Label::default(), "id;prompt;answer", "csv"),
+        (Label { format: find("csv"), filename: Some("x.json"), ..Label::default() }, "{}", "csv"),
+    ];
+    for (label, text, expected) in cases {
+        assert_eq!(read(text.as_bytes(), label).format, expected, "{label:?} {text}");
+    }
+    let unknown = read(b"Dear colleague", Label::default());
+    assert_eq!((unknown.format, unknown.problems.len()), ("", 1));
+}
+
+#[test]
+fn names_in_the_table_are_a_contract() {
+    let rows: Vec<_> = ALL.iter().map(|format| (format.name, format.extensions[0], format.media_types[0])).collect();
+    let expected = [
+        ("json", "json", "application/json"),
+        ("moodle_xml", "xml", "application/xml"),
+        ("csv", "csv", "text/csv"),
+        ("gift", "gift", "text/plain"),
+    ];
+    assert_eq!(rows, expected);
+}
+
+#[test]
+fn what_has_no_latin_letters_gets_a_name_that_lasts() {
+    let file = "Сколько будет два плюс два? {#4}\n\nСколько будет три плюс три? {#6}";
+    let test =
+        read(file.as_bytes(), Label::default()).test(Naming { title: Some("Вопросы"), ..Naming::default() }).unwrap();
+    let swapped = "Сколько будет три плюс три? {#6}\n\nСколько будет два плюс два? {#4}";
+    let again = read(swapped.as_bytes(), Label::default());
+    assert!(test.slug.starts_with("test-") && test.questions[0].slug.starts_with("q-"), "{test:?}");
+    assert_eq!(test.questions[0].slug, again.questions[1].slug);
+    assert_ne!(test.questions[0].slug, test.questions[1].slug);
+}
+
+#[test]
+fn a_file_says_itself_what_it_lacks() {
+    let biology = crate::content::read(include_str!("../../../content/biology.json")).unwrap();
+    for (format, comment) in [("gift", "// Lost: "), ("moodle_xml", "<!-- Lost: ")] {
+        let written = write(&biology, find(format).unwrap());
+        let said = written.text.lines().filter(|line| line.starts_with(comment)).count();
+        assert_eq!(said, written.count(Severity::Lost), "{format}");
+        assert!(said > 0, "{format}");
+    }
+}
+
+#[test]
+fn hostile_xml_is_refused_without_expanding_or_fetching_anything() {
+    let laughs = r#"<?xml version="1.0"?><!DOCTYPE quiz [<!ENTITY a "ha"><!ENTITY b "&a;&a;">]><quiz><question type="essay">
+        <name><text>&b;</text></name></question></quiz>"#;
+    let outside = r#"<!DOCTYPE quiz [<!ENTITY x SYSTEM "file:///etc/passwd">]><quiz>&x;</quiz>"#;
+    let deep = "<quiz>".to_owned() + &"<a>".repeat(200_000);
+    let wide = "<quiz><question type=\"x\">".to_owned() + &"<a/>".repeat(200_000) + "</question></quiz>";
+    let cases = [
+        (laughs, "document type"),
+        (outside, "document type"),
+        (&deep, "deeper than"),
+        (&wide, "more than 20000 elements"),
+        ("<quiz><question>&nbsp;</question></quiz>", "entity &nbsp;"),
+        ("<quiz><question></quiz>", "not well-formed"),
+        ("<html></html>", "<html>"),
+        ("<quiz><question type=\"essay\">", "ends before"),
+        ("", "ends before"),
+    ];
+    for (file, why) in cases {
+        let reading = read_as(find("moodle_xml").unwrap(), file.as_bytes());
+        assert_eq!((reading.questions.len(), reading.problems.len()), (0, 1), "{why}");
+        assert!(reading.problems[0].detail.contains(why), "{why}: {:?}", reading.problems[0]);
+    }
+}
+
+/// Enough that reading something over and over would take minutes.
+const LARGE: usize = 1 << 20;
+
+/// Each would take minutes if something in it were read over and over.
+#[test]
+fn a_large_file_is_read_in_one_pass() {
+    let large = |piece: &str| piece.repeat(LARGE / piece.len());
+    let html = |text: &str| {
+        format!(
+            "<quiz><question type=\"multichoice\"><questiontext format=\"html\"><text><![CDATA[{text}]]></text></questiontext></question></quiz>"
+        )
+    };
+    let started = std::time::Instant::now();
+    for (format, file) in [
+        ("gift", large("{")),
+        ("gift", large("x\n\n")),
+        ("gift", format!("{{{}}}", large("=a->b"))[..LARGE - 8].to_owned()),
+        ("gift", large("::a::b{=c ~%5%d#e}\n\n")),
+        ("csv", large(",")),
+        ("csv", "prompt\n".to_owned() + &large("a\n")[..LARGE - 16]),
+        ("csv", large("\"")),
+        ("moodle_xml", html(&large("<zz ")[..LARGE - 200])),
+        ("moodle_xml", html(&large("<!--&#")[..LARGE - 200])),
+        ("moodle_xml", large("<quiz>\n")),
+        ("json", large("[")),
+        ("json", large("{\"a\":")),
+    ] {
+        read_as(find(format).unwrap(), file.as_bytes());
+        let seconds = started.elapsed().as_secs();
+        assert!(seconds < 60, "{format} {:?} after {seconds} s", &file[..20]);
+    }
+}

@@ -1,0 +1,103 @@
+//! THE TABLE of policies: how often what may be asked. A route names its policy in the table of routes; all but those
+//! that are exempt come under [`API`] too. `RATE_LIMITS` replaces quotas by name.
+
+use super::quota::Quota;
+
+/// Whose requests a policy counts together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Partition {
+    /// Those of a user, or of an address while nobody is signed in.
+    Caller,
+    /// Those of an address, whoever is signed in there.
+    Address,
+}
+
+/// How a policy counts over several processes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Counting {
+    /// Each request asks Redis: never more than the quota, whatever the number of processes.
+    Exact,
+    /// Counted in the process, exchanged with Redis in batches: each process may add a twentieth of the quota.
+    Batched,
+}
+
+/// A limit on how often something may be asked.
+#[derive(Debug)]
+pub struct Policy {
+    /// Its name in headers, problems, metrics and configuration: a contract.
+    pub name: &'static str,
+    /// How much is allowed, unless configured otherwise.
+    pub quota: Quota,
+    /// Whose requests are counted together.
+    pub partition: Partition,
+    /// How exactly.
+    pub counting: Counting,
+}
+
+impl Policy {
+    const fn exact(name: &'static str, quota: Quota, partition: Partition) -> Self {
+        Self { name, quota, partition, counting: Counting::Exact }
+    }
+}
+
+/// Everything: what a busy page and its reloads need, and no program in a loop.
+pub static API: Policy =
+    Policy { name: "api", quota: Quota::per_second(100), partition: Partition::Caller, counting: Counting::Batched };
+/// Requests without a session where one is needed, so that nobody makes us look for thousands of made-up ones.
+pub static UNAUTHENTICATED: Policy = Policy {
+    name: "unauthenticated",
+    quota: Quota::per_second(20),
+    partition: Partition::Address,
+    counting: Counting::Batched,
+};
+/// Signing in, and whatever else checks a password: a guesser gets 14,400 tries a day from an address.
+pub static LOGIN: Policy = Policy::exact("login", Quota::per_minute(10), Partition::Address);
+/// New accounts: several classes behind one address can register at once.
+pub static REGISTER: Policy = Policy::exact("register", Quota::per_minute(120), Partition::Address);
+/// Requests that send mail to an address somebody types in, so that nobody floods a stranger's inbox.
+pub static MAIL_LINKS: Policy = Policy::exact("mail-links", Quota::per_hour(10), Partition::Address);
+/// New personal tokens.
+pub static TOKENS: Policy = Policy::exact("tokens", Quota::per_hour(20), Partition::Caller);
+/// Attempts handed in: more than a student does, and fewer than a program that would keep the workers busy alone. What is
+/// sent again under its idempotency key counts too.
+pub static ATTEMPTS: Policy = Policy::exact("attempts", Quota::per_minute(600), Partition::Caller);
+/// Whatever makes a model write.
+pub static AI: Policy = Policy::exact("ai", Quota::per_minute(20), Partition::Caller);
+/// Votes for models.
+pub static VOTES: Policy = Policy::exact("votes", Quota::per_minute(60), Partition::Caller);
+/// Files of questions: each is read by a job.
+pub static IMPORTS: Policy = Policy::exact("imports", Quota::per_hour(30), Partition::Caller);
+/// Files made for somebody.
+pub static EXPORTS: Policy = Policy::exact("exports", Quota::per_minute(30), Partition::Caller);
+/// Live streams opened: many tabs and a bad network, and no client that reconnects in a loop.
+pub static STREAMS: Policy = Policy::exact("streams", Quota::per_minute(600), Partition::Caller);
+
+/// All of them, in the order of their declaration.
+pub static ALL: [&Policy; 12] = [
+    &API,
+    &UNAUTHENTICATED,
+    &LOGIN,
+    &REGISTER,
+    &MAIL_LINKS,
+    &TOKENS,
+    &ATTEMPTS,
+    &AI,
+    &VOTES,
+    &IMPORTS,
+    &EXPORTS,
+    &STREAMS,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_policy_is_in_the_table_once() {
+        let source = include_str!("policies.rs");
+        let declared = source.lines().filter(|line| line.starts_with("pub static ") && line.contains(": Policy"));
+        let declared: Vec<_> = declared.map(|line| line["pub static ".len()..].split(':').next().unwrap()).collect();
+        let named: Vec<_> = ALL.iter().map(|policy| policy.name.to_uppercase().replace('-', "_")).collect();
+        assert_eq!(declared, named);
+    }
+}
