@@ -197,6 +197,14 @@ fn web() -> Vec<Path> {
         at("/api/notifications/{id}/read")
             .post(SignedIn, notifications::read, "Marks a notification as read.")
             .scope(Scope::NotificationsWrite),
+        at("/api/openapi.json").get(Anyone, documents::openapi, "What this API takes and answers, as OpenAPI 3.1."),
+        at("/api/docs").get(Anyone, documents::page, "The same, to be read and tried."),
+        at("/api/docs/{file}").get(Anyone, documents::file, "What that page loads."),
+    ]
+}
+
+fn operators() -> Vec<Path> {
+    vec![
         at("/api/admin/imports")
             .get(Admins, admin_imports::list, "The files that were handed in, the newest first.")
             .post(Admins, admin_imports::hand_in, "Hands in a file of questions; a job makes a test of it.")
@@ -238,15 +246,12 @@ fn web() -> Vec<Path> {
             .post(Admins, admin_votes::release, "Counts a vote that was held back or rejected.")
             .also(&[409]),
         at("/api/admin/votes/{id}/reject").post(Admins, admin_votes::reject, "Rejects a vote for good.").also(&[409]),
-        at("/api/openapi.json").get(Anyone, documents::openapi, "What this API takes and answers, as OpenAPI 3.1."),
-        at("/api/docs").get(Anyone, documents::page, "The same, to be read and tried."),
-        at("/api/docs/{file}").get(Anyone, documents::file, "What that page loads."),
     ]
 }
 
 /// Every path of this release, whatever a process serves of it.
 pub(crate) fn all() -> Vec<Path> {
-    [accounts(), web(), streams(), always()].into_iter().flatten().collect()
+    [accounts(), web(), operators(), streams(), always()].into_iter().flatten().collect()
 }
 
 /// Registers what `role` serves. Any other path is a 404.
@@ -255,6 +260,7 @@ pub(crate) fn register(services: &mut ServiceConfig, role: Role) {
     if role != Role::Stream {
         paths.extend(accounts());
         paths.extend(web());
+        paths.extend(operators());
     }
     if role != Role::Web {
         paths.extend(streams());
