@@ -9,6 +9,7 @@ use actix_web::http::header::{self, HeaderMap};
 use actix_web::middleware::Next;
 use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
 use bellwork_shared::config::http::HttpConfig;
+use bellwork_shared::reading::Reader;
 use bellwork_shared::sessions::{self, Token};
 use bellwork_shared::users::Role;
 use futures_util::future::{Ready, ready};
@@ -46,11 +47,15 @@ pub(crate) async fn admit(
         _ => identify(request.request(), access, limit).await.map(Some),
     };
     match admitted.and_then(|caller| read_query(request.request(), parameters).map(|()| caller)) {
-        Ok(caller) => {
-            if let Some(caller) = caller {
-                request.extensions_mut().insert(caller);
+        Ok(None) => next.call(request).await,
+        Ok(Some(caller)) => {
+            let (user, may_write) = (caller.user.id, !request.method().is_safe());
+            request.extensions_mut().insert(caller);
+            let answer = next.call(request).await?;
+            if may_write && !answer.status().is_client_error() {
+                state(answer.request()).reading.wrote(user).await;
             }
-            next.call(request).await
+            Ok(answer)
         }
         Err(error) => Ok(request.error_response(error)),
     }
@@ -83,8 +88,12 @@ async fn identify(request: &HttpRequest, access: Access, limit: Limit) -> Result
     }
 }
 
+fn state(request: &HttpRequest) -> &web::Data<App> {
+    request.app_data::<web::Data<App>>().expect("the application's state is registered at its start")
+}
+
 async fn authenticate(request: &HttpRequest, access: Access) -> Result<SignedIn, ApiError> {
-    let app = request.app_data::<web::Data<App>>().expect("the application's state is registered at its start");
+    let app = state(request);
     let token = token(request, &app.config)?.ok_or(ApiError::Unauthenticated)?;
     let mut conn = app.database.acquire().await?;
     let caller = sessions::authenticate(&mut conn, token).await?.ok_or(ApiError::Unauthenticated)?;
@@ -97,6 +106,14 @@ async fn authenticate(request: &HttpRequest, access: Access) -> Result<SignedIn,
 /// The caller, as the gate found them.
 #[derive(Clone, Debug)]
 pub(crate) struct SignedIn(Arc<sessions::SignedIn>);
+
+impl SignedIn {
+    /// Who reads: nothing older than what the caller has written.
+    #[must_use]
+    pub(crate) fn reader(&self) -> Reader {
+        Reader::User(self.user.id)
+    }
+}
 
 impl std::ops::Deref for SignedIn {
     type Target = sessions::SignedIn;
