@@ -13,10 +13,11 @@ use bellwork_shared::config::Config;
 use bellwork_shared::config::ai::AiConfig;
 use bellwork_shared::config::http::HttpConfig;
 use bellwork_shared::installation::{self, Installation};
+use bellwork_shared::reading::{Floors, Reader, Reading};
 use bellwork_shared::votes::traces::Keys;
 use bytes::Bytes;
 use metrics_exporter_prometheus::PrometheusHandle;
-use sqlx::PgPool;
+use sqlx::{PgConnection, PgPool};
 use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
@@ -39,6 +40,8 @@ pub(crate) struct App {
     pub(crate) ai: AiConfig,
     /// PostgreSQL.
     pub(crate) database: Database,
+    /// The replicas, and who may read them.
+    pub(crate) reading: Reading<Connection>,
     /// The practice tests.
     pub(crate) catalogue: Catalogue,
     /// The queue instance of Redis, for the health check; jobs go through the next two.
@@ -84,6 +87,9 @@ impl App {
         let server: Server = config.redis.queue_url.parse().context("REDIS_URL cannot be used")?;
         let events: Server = config.redis.cache_url.parse().context("CACHE_REDIS_URL cannot be used")?;
         let engine = Engine::new(server, &config.redis.prefix);
+        let replicas = bellwork_shared::database::replica_pools(&config.database, "bellwork-api")
+            .context("DATABASE_REPLICA_URLS cannot be used")?;
+        let floors = Floors::new(events.connection(), &config.redis.prefix);
         let (submitter, outbox) = Submitter::start(engine.producer(), database.clone());
         let app = Self {
             config: config.http.clone(),
@@ -92,6 +98,7 @@ impl App {
             hub: Hub::start(events.clone(), &config.redis.prefix, database.clone(), config.http.stream_heartbeat),
             catalogue: Catalogue::new(database.clone()),
             limits: Limits::start(events.connection(), &config.redis.prefix, &config.limits),
+            reading: Reading::of(database.clone(), replicas, floors),
             database: Database::new(database),
             redis: engine.connection(),
             submitter,
@@ -114,6 +121,24 @@ impl App {
     pub(crate) async fn installation(&self) -> Result<&Installation, ApiError> {
         let read = async || installation::read(&mut *self.database.acquire().await?).await;
         Ok(self.installation.get_or_try_init(read).await?)
+    }
+
+    /// What `query` finds, at a replica that has caught up with `reader` or else at the primary. It may be asked twice, so it
+    /// must only read.
+    ///
+    /// # Errors
+    /// If the primary fails.
+    pub(crate) async fn read<T>(
+        &self,
+        reader: Reader,
+        query: impl AsyncFn(&mut PgConnection) -> sqlx::Result<T>,
+    ) -> sqlx::Result<T> {
+        if let Some(found) = self.reading.at_replica(reader, &query).await {
+            metrics::counter!("bellwork_reads_total", "from" => "replica").increment(1);
+            return found;
+        }
+        metrics::counter!("bellwork_reads_total", "from" => "primary").increment(1);
+        query(&mut *self.database.acquire().await?).await
     }
 
     /// Pushes jobs whose rows are committed. A Redis that is away or slow delays the answer by no more than a moment: the

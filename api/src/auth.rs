@@ -12,6 +12,7 @@ use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
 use bellwork_shared::api_tokens::scopes::Scope;
 use bellwork_shared::config::http::HttpConfig;
 use bellwork_shared::ids::SessionId;
+use bellwork_shared::reading::Reader;
 use bellwork_shared::tokens::Token;
 use bellwork_shared::users::{Role, User};
 use bellwork_shared::{api_tokens, sessions};
@@ -66,11 +67,15 @@ pub(crate) async fn admit(
         _ => identify(request.request(), gate).await.map(Some),
     };
     match admitted.and_then(|caller| read_query(request.request(), gate.parameters).map(|()| caller)) {
-        Ok(caller) => {
-            if let Some(caller) = caller {
-                request.extensions_mut().insert(caller);
+        Ok(None) => next.call(request).await,
+        Ok(Some(caller)) => {
+            let (user, may_write) = (caller.user.id, !request.method().is_safe());
+            request.extensions_mut().insert(caller);
+            let answer = next.call(request).await?;
+            if may_write && !answer.status().is_client_error() {
+                state(answer.request()).reading.wrote(user).await;
             }
-            next.call(request).await
+            Ok(answer)
         }
         Err(error) => Ok(request.error_response(error)),
     }
@@ -108,6 +113,10 @@ async fn identify(request: &HttpRequest, gate: Gate) -> Result<SignedIn, ApiErro
     }
 }
 
+fn state(request: &HttpRequest) -> &web::Data<App> {
+    request.app_data::<web::Data<App>>().expect("the application's state is registered at its start")
+}
+
 /// What a request brings to prove who sends it.
 #[derive(Clone, Copy)]
 enum Proof {
@@ -116,7 +125,7 @@ enum Proof {
 }
 
 async fn authenticate(request: &HttpRequest, gate: Gate) -> Result<SignedIn, ApiError> {
-    let app = request.app_data::<web::Data<App>>().expect("the application's state is registered at its start");
+    let app = state(request);
     let caller = match proof(request, &app.config)?.ok_or(ApiError::Unauthenticated)? {
         Proof::Session(token) => by_session(app, token).await?,
         Proof::ApiToken(token) => by_api_token(app, token, gate.scope).await?,
@@ -166,6 +175,14 @@ enum Credential {
 /// The caller, as the gate found them.
 #[derive(Clone, Debug)]
 pub(crate) struct SignedIn(Arc<Caller>);
+
+impl SignedIn {
+    /// Who reads: nothing older than what the caller has written.
+    #[must_use]
+    pub(crate) fn reader(&self) -> Reader {
+        Reader::User(self.user.id)
+    }
+}
 
 impl std::ops::Deref for SignedIn {
     type Target = Caller;
@@ -226,7 +243,7 @@ fn proof(request: &HttpRequest, config: &HttpConfig) -> Result<Option<Proof>, Ap
 /// Refuses what another site has a browser do: with the session's cookie, or at the door, where it could sign a student in
 /// to an account of its own. Nobody but a client's own code sends `Authorization`.
 fn refuse_foreign(request: &HttpRequest) -> Result<(), ApiError> {
-    let app = request.app_data::<web::Data<App>>().expect("the application's state is registered at its start");
+    let app = state(request);
     let headers = request.headers();
     let is_safe = request.method().is_safe() || headers.contains_key(header::AUTHORIZATION);
     if !is_safe && is_foreign(headers, &app.config.public_url) {

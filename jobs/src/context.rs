@@ -7,6 +7,7 @@ use bellwork_queue::{Connection, Reporter};
 use bellwork_shared::catalogue::Catalogue;
 use bellwork_shared::events::{Event, Progress, channel};
 use bellwork_shared::ids::{JobId, UserId};
+use bellwork_shared::reading::Floors;
 use serde::{Deserialize, Serialize};
 use sqlx::PgPool;
 use tokio::time::timeout;
@@ -113,6 +114,8 @@ impl Note {
 pub struct Publisher {
     redis: Connection,
     prefix: Arc<str>,
+    /// Where replicas are read: whoever is told of something must be able to read it.
+    floors: Option<(Floors<Connection>, PgPool)>,
 }
 
 impl std::fmt::Debug for Publisher {
@@ -124,7 +127,14 @@ impl std::fmt::Debug for Publisher {
 impl Publisher {
     /// Publishes on channels that begin with `prefix`.
     pub fn new(redis: Connection, prefix: &str) -> Self {
-        Self { redis, prefix: prefix.into() }
+        Self { redis, prefix: prefix.into(), floors: None }
+    }
+
+    /// Lets those who are told of something read nothing older than it from the replicas of `primary`.
+    #[must_use]
+    pub fn before_replicas(mut self, primary: PgPool) -> Self {
+        self.floors = Some((Floors::new(self.redis.clone(), &self.prefix), primary));
+        self
     }
 
     /// Publishes in one round trip. A failure is logged: streams find what they missed in the tables.
@@ -132,6 +142,7 @@ impl Publisher {
         if events.is_empty() {
             return;
         }
+        self.raise_floors(events).await;
         let mut pipeline = redis::pipe();
         for (user, event) in events {
             let message = serde_json::to_vec(event).expect("an event holds only strings, numbers and JSON");
@@ -142,6 +153,15 @@ impl Publisher {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, events = events.len(), "live events were not published"),
             Err(_) => tracing::warn!(events = events.len(), "live events were not published in time"),
+        }
+    }
+
+    async fn raise_floors(&self, events: &[(UserId, Event)]) {
+        let Some((floors, primary)) = &self.floors else { return };
+        let stored = |event: &Event| matches!(event, Event::Notification(_));
+        let told: Vec<_> = events.iter().filter(|(_, event)| stored(event)).map(|(user, _)| *user).collect();
+        if !told.is_empty() {
+            floors.raise(primary, &told).await;
         }
     }
 }

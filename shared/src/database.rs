@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use url::Url;
 
 use crate::config::database::{DatabaseConfig, Via};
 
@@ -36,7 +37,19 @@ const TIMEOUTS: [(&str, &str); 3] = [
 /// # Errors
 /// If the address cannot be read.
 pub fn pool(config: &DatabaseConfig, application: &str) -> Result<PgPool, sqlx::Error> {
-    let options: PgConnectOptions = config.url.as_str().parse()?;
+    open(&config.url, config, application)
+}
+
+/// Opens a pool on each replica, without waiting either.
+///
+/// # Errors
+/// If an address cannot be read.
+pub fn replica_pools(config: &DatabaseConfig, application: &str) -> Result<Vec<PgPool>, sqlx::Error> {
+    config.replica_urls.iter().map(|url| open(url, config, application)).collect()
+}
+
+fn open(url: &Url, config: &DatabaseConfig, application: &str) -> Result<PgPool, sqlx::Error> {
+    let options: PgConnectOptions = url.as_str().parse()?;
     let options = options.application_name(application);
     let options = match config.via {
         Via::Direct => options.options(TIMEOUTS),

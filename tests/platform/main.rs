@@ -11,5 +11,7 @@ mod grading;
 mod journey;
 mod key;
 mod losses;
+mod pooler;
+mod replicas;
 mod steering;
 mod study_aids;

@@ -50,6 +50,13 @@ impl Installation {
         Self::on(None, Some(PrivatePostgres::start().await)).await
     }
 
+    /// The address of this installation's database on another server, such as a replica or a pooler.
+    #[must_use]
+    pub fn database_on(&self, server: &str) -> String {
+        let own = url::Url::parse(self.variable("DATABASE_URL")).expect("an address of PostgreSQL");
+        database_at(server, own.path().trim_start_matches('/'))
+    }
+
     async fn on(redis: Option<PrivateRedis>, postgres: Option<PrivatePostgres>) -> Self {
         let name = format!("bellwork_{}", Uuid::new_v4().simple());
         let redis_url = redis.as_ref().map_or_else(|| of_test_run("REDIS_URL"), PrivateRedis::url);

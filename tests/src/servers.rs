@@ -157,6 +157,14 @@ impl PrivatePostgres {
     /// # Panics
     /// If it cannot be copied.
     pub async fn replica(&self) -> Self {
+        self.replica_behind(std::time::Duration::ZERO).await
+    }
+
+    /// A streaming replica that replays each commit so much later.
+    ///
+    /// # Panics
+    /// If it cannot be copied.
+    pub async fn replica_behind(&self, delay: std::time::Duration) -> Self {
         let mut replica = Self { program: None, port: free_port(), folder: Folder::new() };
         replica.own_folder();
         let mut copy = as_postgres(&binary("pg_basebackup"));
@@ -164,6 +172,10 @@ impl PrivatePostgres {
         copy.args(["--checkpoint=fast", "--write-recovery-conf", "--wal-method=stream", "-D"]).arg(replica.data());
         let copied = copy.output().expect("pg_basebackup is installed");
         assert!(copied.status.success(), "{}", String::from_utf8_lossy(&copied.stderr));
+        let mut set = as_postgres(Path::new("sed"));
+        let setting = format!("$ a recovery_min_apply_delay = {}ms", delay.as_millis());
+        set.args(["-i", &setting]).arg(replica.data().join("postgresql.auto.conf"));
+        assert!(set.status().is_ok_and(|status| status.success()), "the replica's settings can be written");
         replica.spawn().await;
         replica
     }

@@ -89,10 +89,14 @@ pub async fn run(config: &Config, stage: watch::Receiver<Stage>) -> anyhow::Resu
 fn platform(config: &Config) -> anyhow::Result<Platform> {
     let events: Server = config.redis.cache_url.parse().context("CACHE_REDIS_URL cannot be used")?;
     let database = database::pool(&config.database, "start-workers").context("DATABASE_URL cannot be used")?;
+    let mut publisher = Publisher::new(events.connection(), &config.redis.prefix);
+    if !config.database.replica_urls.is_empty() {
+        publisher = publisher.before_replicas(database.clone());
+    }
     Ok(Platform {
         catalogue: Catalogue::new(database.clone()),
         database,
-        publisher: Publisher::new(events.connection(), &config.redis.prefix),
+        publisher,
         marker: Arc::new(Marker::new(&config.ai)?),
         mailer: Mailer::new(&config.mail)?,
         public_url: config.http.public_url.clone(),
