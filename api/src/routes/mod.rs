@@ -12,7 +12,6 @@ mod api_tokens;
 mod attempts;
 mod auth;
 mod documents;
-
 mod health;
 mod jobs;
 mod leaderboard;
