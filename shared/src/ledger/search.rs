@@ -21,18 +21,19 @@ const ID_DIGITS: usize = 8;
 #[schema(as = JobFilter)]
 pub struct Filter {
     /// Those of this queue.
+    #[schema(max_length = 100, pattern = "^[^\\u0000]*$")]
     pub queue: Option<String>,
     /// Those in this state.
     pub state: Option<JobState>,
     /// Those of this kind, by its stored name.
-    #[schema(max_length = 100)]
+    #[schema(max_length = 100, pattern = "^[^\\u0000]*$")]
     pub kind: Option<String>,
     /// At least eight hexadecimal digits are the beginning of an id; anything else is looked for in the kind and in the
     /// last error, whatever its case.
-    #[schema(max_length = 200)]
+    #[schema(max_length = 200, pattern = "^[^\\u0000]*$")]
     pub q: Option<String>,
     /// Those whose last error is this one but for its ids and numbers, as the list of dead letters shows it.
-    #[schema(max_length = 300)]
+    #[schema(max_length = 300, pattern = "^[^\\u0000]*$")]
     pub error: Option<String>,
 }
 
