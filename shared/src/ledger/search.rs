@@ -292,3 +292,140 @@ async fn tally_of(conn: &mut PgConnection, search: Search<'_>, most: i64) -> sql
     .await?;
     Ok(Tally { matched: row.matched, read_to: row.last.filter(|_| row.read == most) })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use sqlx::PgPool;
+
+    use super::*;
+
+    /// 200,000 jobs over four months: one in 1,000 is dead, one in 997 of a rare kind, one in 500 waits.
+    const GENERATE: &str = "
+        insert into jobs (id, kind, version, queue, priority, payload, state, max_attempts, run_at, finished_at, last_error)
+        select (substr(replace(uuid7_floor(at)::text, '-', ''), 1, 12) || '7' || substr(md5(i::text), 1, 3)
+                   || '8' || substr(md5(i::text), 4, 15))::uuid,
+               case when i % 997 = 0 then 'rare_kind' else 'common_kind' end, 1,
+               case when i % 3 = 0 then 'ai' else 'email' end, 2, '{}', state, 5, at,
+               case when state <> 'ready' then at end,
+               case when state = 'dead' then 'Refused after ' || i || ' ms by ' || case when i % 7000 = 0 then 'ONE' else 'all' end
+               end
+        from generate_series(1, 200000) as i
+        cross join lateral (select now() - i * interval '50 seconds' as at,
+            (case when i % 1000 = 0 then 'dead' when i % 500 = 0 then 'ready' else 'done' end)::job_state as state) as made";
+
+    async fn ledger(database: &PgPool) -> Transaction<'static, Postgres> {
+        let mut tx = database.begin().await.unwrap();
+        for month in 1..=4 {
+            sqlx::query("select ensure_jobs_partition(((now() at time zone 'UTC') - $1 * interval '1 month')::date)")
+                .bind(month)
+                .execute(&mut *tx)
+                .await
+                .unwrap();
+        }
+        sqlx::query(GENERATE).execute(&mut *tx).await.unwrap();
+        tx.commit().await.unwrap();
+        sqlx::query("vacuum analyze jobs").execute(database).await.unwrap();
+        database.begin().await.unwrap()
+    }
+
+    /// How many rows of the ledger this transaction has read without an index, and by one.
+    async fn rows_read(conn: &mut PgConnection) -> (i64, i64) {
+        let read = "select sum(seq_tup_read)::bigint, sum(coalesce(idx_tup_fetch, 0))::bigint
+                    from pg_stat_xact_user_tables where relname ~ '^jobs_(\\d|default)'";
+        sqlx::query_as(read).fetch_one(conn).await.unwrap()
+    }
+
+    async fn whole(conn: &mut PgConnection, filter: &Filter, running: &[JobId]) -> Vec<JobRow> {
+        let (mut jobs, mut before) = (Vec::new(), None);
+        loop {
+            let part = Search { filter, standing: Standing::Any, among: None, running, before };
+            let found = search(conn, part, 100).await.unwrap();
+            jobs.extend(found.jobs);
+            before = found.next;
+            if before.is_none() {
+                return jobs;
+            }
+        }
+    }
+
+    fn filters() -> Vec<(Filter, usize)> {
+        let text = |text: &str| Some(text.to_owned());
+        let dead = Filter { state: Some(JobState::Dead), ..Filter::default() };
+        vec![
+            (dead.clone(), 200),
+            (Filter { queue: text("ai"), ..dead.clone() }, 66),
+            (Filter { kind: text("rare_kind"), ..dead.clone() }, 0),
+            (Filter { q: text("by one"), ..dead.clone() }, 28),
+            (Filter { error: text("Refused after # ms by ONE"), ..dead }, 28),
+            (Filter { kind: text("rare_kind"), ..Filter::default() }, 200),
+            (Filter { q: text("RARE"), ..Filter::default() }, 200),
+            (Filter { state: Some(JobState::Ready), ..Filter::default() }, 200),
+            (Filter { state: Some(JobState::Ready), queue: text("ai"), ..Filter::default() }, 67),
+            (Filter { state: Some(JobState::Cancelled), ..Filter::default() }, 0),
+            (Filter { state: Some(JobState::Running), ..Filter::default() }, 0),
+            (Filter { q: text("no such words"), ..Filter::default() }, 0),
+        ]
+    }
+
+    #[sqlx::test(migrator = "crate::database::MIGRATIONS")]
+    async fn every_search_is_whole_bounded_and_served_by_an_index(database: PgPool) {
+        let mut tx = ledger(&database).await;
+        for (filter, expected) in filters() {
+            let jobs = whole(&mut tx, &filter, &[]).await;
+            assert_eq!(jobs.len(), expected, "{filter:?}");
+            assert!(jobs.is_sorted_by(|newer, older| newer.id > older.id), "{filter:?}");
+            assert_eq!(jobs.iter().map(|job| job.id).collect::<HashSet<_>>().len(), expected, "{filter:?}");
+            let before = rows_read(&mut tx).await;
+            let part = Search { filter: &filter, standing: Standing::Any, among: None, running: &[], before: None };
+            search(&mut tx, part, 100).await.unwrap();
+            let after = rows_read(&mut tx).await;
+            assert_eq!(after.0, 0, "no row is read but by an index: {filter:?}");
+            let read = after.1 - before.1;
+            // Once for the page and once for its end, and the head of each partition.
+            assert!(read <= 2 * SCANNED_AT_ONCE + 20, "{read} rows: {filter:?}");
+            assert_eq!(tally(&mut tx, part).await.unwrap().matched, i64::try_from(expected).unwrap(), "{filter:?}");
+        }
+        let dead = Filter { state: Some(JobState::Dead), ..Filter::default() };
+        let job = &whole(&mut tx, &dead, &[]).await[150];
+        let id = job.id.to_string();
+        for beginning in [&id, &id[..13], &id.replace('-', "")[..20]] {
+            let by_id = Filter { q: Some(beginning.to_owned()), ..Filter::default() };
+            let found = whole(&mut tx, &by_id, &[]).await;
+            assert!(found.iter().any(|found| found.id == job.id) && found.len() < 5, "{beginning}: {}", found.len());
+        }
+        assert_eq!(rows_read(&mut tx).await.0, 0);
+    }
+
+    #[sqlx::test(migrator = "crate::database::MIGRATIONS")]
+    async fn what_runs_is_not_ready(database: PgPool) {
+        let mut conn = database.acquire().await.unwrap();
+        let ids: Vec<_> = (0..3).map(|_| JobId::new()).collect();
+        for id in &ids {
+            let insert = "insert into jobs (id, kind, version, queue, priority, payload, state, max_attempts, run_at)
+                          values ($1, 'x', 1, 'ai', 2, '{}', 'ready', 1, now())";
+            sqlx::query(insert).bind(id.0).execute(&mut *conn).await.unwrap();
+        }
+        let running = [ids[1], JobId::new()];
+        let mut found = async |state| {
+            let filter = Filter { state, ..Filter::default() };
+            let jobs = whole(&mut conn, &filter, &running).await;
+            jobs.into_iter().map(|job| (job.id, job.state)).collect::<Vec<_>>()
+        };
+        assert_eq!(found(Some(JobState::Running)).await, [(ids[1], JobState::Running)]);
+        assert_eq!(found(Some(JobState::Ready)).await, [(ids[2], JobState::Ready), (ids[0], JobState::Ready)]);
+        assert_eq!(found(None).await.len(), 3);
+    }
+
+    #[test]
+    fn the_beginning_of_an_id_is_told_from_words() {
+        let range = |text| id_range(text).map(|(first, last)| (first.to_string(), last.to_string()));
+        let (first, last) = range("0193a5c0-7b").unwrap();
+        assert_eq!(first, "0193a5c0-7b00-0000-0000-000000000000");
+        assert_eq!(last, "0193a5c0-7bff-ffff-ffff-ffffffffffff");
+        for words in ["0193a5", "connection refused", "Überlast!", "-------------", &"0".repeat(33)] {
+            assert_eq!(range(words), None, "{words}");
+        }
+    }
+}
