@@ -151,7 +151,7 @@ async fn fifty_dead_jobs_are_retried_but_for_the_one_that_cannot_be(database: Pg
     assert_eq!((&done["matched"], &done["changed"], &done["more"]), (&json!(50), &json!(49), &json!(false)));
     assert_eq!(ids(&done["refused"]), [dead[20]]);
     assert!(done["refused"][0]["reason"].as_str().unwrap().contains("cannot read"), "{done}");
-    assert_eq!(states(&app.database).await, [("ready".to_owned(), 49), ("dead".to_owned(), 1)]);
+    assert_eq!(states(&app.database).await, [("dead".to_owned(), 1), ("ready".to_owned(), 49)]);
     assert_eq!(app.inspector.counts("maintenance").await.unwrap().ready_total(), 49);
 
     let again = bulk(&admin, order).await;
