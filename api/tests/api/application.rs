@@ -5,8 +5,10 @@ use std::time::Duration;
 
 use bellwork_api::routes::Role;
 use bellwork_api::server::Server;
+use bellwork_jobs::cache;
 use bellwork_jobs::context::Publisher;
 use bellwork_queue::{Engine, Inspector};
+use bellwork_shared::cache::{Invalidator, Scope};
 use bellwork_shared::config::{Config, Variables};
 use bellwork_shared::ids::{JobId, UserId};
 use bellwork_shared::notifications::{self, NewNotification, Notification};
@@ -27,6 +29,7 @@ pub(crate) struct Application {
     pub(crate) database: PgPool,
     pub(crate) config: Config,
     pub(crate) publisher: Publisher,
+    pub(crate) cache: Invalidator,
     pub(crate) engine: Engine,
     pub(crate) inspector: Inspector,
     pub(crate) server: Server,
@@ -58,6 +61,7 @@ impl Application {
         Self {
             url: format!("http://{}", server.address()),
             database,
+            cache: Invalidator::new(cache::redis(&config.redis.cache_url.parse().unwrap()), &config.redis.prefix),
             config,
             publisher: Publisher::new(engine.connection(), &prefix),
             inspector: engine.inspector(),
@@ -93,7 +97,9 @@ impl Application {
         let data = json!({});
         let new = NewNotification { user, kind: "greeting", title: "Hello", body, data: &data, job: JobId::new() };
         let mut conn = self.database.acquire().await.unwrap();
-        notifications::insert(&mut conn, &new).await.unwrap().unwrap()
+        let written = notifications::insert(&mut conn, &new).await.unwrap().unwrap();
+        self.cache.forget(&[Scope::Notifications(user)]).await;
+        written
     }
 
     /// Writes a notification and publishes its event.
