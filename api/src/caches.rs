@@ -86,14 +86,12 @@ impl Caches {
         self.layers.invalidator().forget(scopes).await;
     }
 
-    /// After something about the boards on which `user` stands has changed, such as the name.
+    /// The boards on which `user` stands, to be forgotten after something about them has changed, such as the name.
     ///
     /// # Errors
     /// If the database fails.
-    pub(crate) async fn forget_boards(&self, conn: &mut PgConnection, user: UserId) -> sqlx::Result<()> {
-        let boards: Vec<_> = ranking::tests_of(conn, user).await?.into_iter().map(Scope::Board).collect();
-        self.forget(&boards).await;
-        Ok(())
+    pub(crate) async fn boards_of(conn: &mut PgConnection, user: UserId) -> sqlx::Result<Vec<Scope>> {
+        Ok(ranking::tests_of(conn, user).await?.into_iter().map(Scope::Board).collect())
     }
 
     /// True if this process hears what others change.

@@ -12,6 +12,7 @@ use utoipa::{IntoParams, ToSchema};
 use crate::app::App;
 use crate::auth::SignedIn;
 use crate::cached::encode;
+use crate::caches::Caches;
 use crate::cursor;
 use crate::error::ApiError;
 use crate::input::{Body, Query};
@@ -141,6 +142,7 @@ pub(super) async fn set_visibility(
 ) -> Result<Json<Visibility>, ApiError> {
     let mut conn = app.database.acquire().await?;
     ranking::set_visibility(&mut conn, caller.user.id, body.value).await?;
-    app.caches.forget_boards(&mut conn, caller.user.id).await?;
+    let boards = Caches::boards_of(&mut conn, caller.user.id).await?;
+    app.caches.forget(&boards).await;
     Ok(Json(body.value))
 }

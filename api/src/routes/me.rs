@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::auth::{InSession, SignedIn, expired_cookie};
+use crate::caches::Caches;
 use crate::error::ApiError;
 use crate::input::Body;
 use crate::reply::{Json, NoContent, WithCookie};
@@ -55,7 +56,8 @@ pub(super) async fn rename(
     let name = name.map_err(|unusable| ApiError::invalid("/display_name", unusable.to_string()))?;
     let mut conn = app.database.acquire().await?;
     let renamed = change::rename(&mut conn, caller.user.id, &name).await?;
-    app.caches.forget_boards(&mut conn, caller.user.id).await?;
+    let boards = Caches::boards_of(&mut conn, caller.user.id).await?;
+    app.caches.forget(&boards).await;
     renamed.map(Json).ok_or(ApiError::Unauthenticated)
 }
 
@@ -100,13 +102,14 @@ pub(super) async fn erase(
     proved(&app, &caller, &request, body.value.password, "/password").await?;
     let mut tx = app.database.begin().await?;
     let held = app.caches.hold_sessions(&mut tx, caller.user.id).await?;
+    let boards = Caches::boards_of(&mut tx, caller.user.id).await?;
     let ended = sessions::end_all(&mut tx, caller.user.id).await?;
     if erase_user(&mut tx, caller.user.id).await? == Erased::Unknown {
         return Err(ApiError::Unauthenticated);
     }
     tx.commit().await?;
     held.release().await;
-    app.caches.forget_boards(&mut *app.database.acquire().await?, caller.user.id).await?;
+    app.caches.forget(&boards).await;
     app.hub.end_sessions(caller.user.id, ended);
     Ok(WithCookie { reply: NoContent, cookie: expired_cookie(&app.config) })
 }

@@ -13,6 +13,7 @@ use bellwork_shared::config::{Config, Variables};
 use bellwork_shared::ids::{JobId, UserId};
 use bellwork_shared::notifications::{self, NewNotification, Notification};
 use bellwork_shared::telemetry;
+use bellwork_shared::tokens::Token;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
@@ -90,6 +91,12 @@ impl Application {
         let promoted = sqlx::query("update users set role = 'admin' where id = $1").bind(admin.id.0);
         assert_eq!(promoted.execute(&self.database).await.unwrap().rows_affected(), 1);
         admin
+    }
+
+    /// After a test has changed the row of the caller's session by hand; the application hears of it soon.
+    pub(crate) async fn forget_session(&self, caller: &Caller) {
+        let token = Token::parse(caller.token.as_deref().unwrap()).unwrap();
+        self.cache.forget(&[Scope::Session(token.hash())]).await;
     }
 
     /// Writes a notification as a job would, without an event.

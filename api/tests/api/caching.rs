@@ -269,6 +269,8 @@ async fn loads(app: &Application) -> u64 {
 #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
 async fn hit_rates_stand_in_health_and_metrics(database: PgPool) {
     let (one, other) = two(&database);
+    hears(&one).await;
+    hears(&other).await;
     for _ in 0..4 {
         assert_eq!(one.anybody().get("/api/tests").await.status, 200);
     }
