@@ -249,38 +249,6 @@ fn operators() -> Vec<Path> {
         at("/api/admin/tests/{id}/export")
             .get(Admins, admin_imports::export, "A test as a file, or what the file does not hold of it.")
             .limited(&policies::EXPORTS),
-        at("/api/admin/queues").get(Admins, admin_queues::list, "All queues with their counts."),
-        at("/api/admin/queues/{name}/pause").post(Admins, admin_queues::pause, "Stops handing out a queue's jobs."),
-        at("/api/admin/queues/{name}/resume").post(Admins, admin_queues::resume, "Hands out a queue's jobs again."),
-        at("/api/admin/workers").get(Admins, admin_workers::list, "The worker processes."),
-        at("/api/admin/schedules").get(Admins, admin_schedules::list, "The periodic jobs."),
-        at("/api/admin/schedules/{name}/run").post(
-            Admins,
-            admin_schedules::run,
-            "Submits a periodic job now, out of turn.",
-        ),
-        at("/api/admin/schedules/{name}/pause").post(
-            Admins,
-            admin_schedules::pause,
-            "Lets a schedule rest; what falls into its rest is left out.",
-        ),
-        at("/api/admin/schedules/{name}/resume").post(
-            Admins,
-            admin_schedules::resume,
-            "Lets a schedule fire again, from its next tick on.",
-        ),
-        at("/api/admin/dead").get(Admins, admin_dead::list, "What the newest 10,000 dead jobs died of."),
-        at("/api/admin/jobs").get(Admins, admin_jobs::list, "The jobs, the newest first."),
-        at("/api/admin/jobs/bulk")
-            .post(Admins, admin_jobs_bulk::steer, "Retries or cancels up to 1,000 jobs, or says what it would do.")
-            .also(&[404, 409]),
-        at("/api/admin/jobs/{id}").get(Admins, admin_jobs::show, "A job with its failures."),
-        at("/api/admin/jobs/{id}/cancel")
-            .post(Admins, admin_jobs::cancel, "Ends a job, even while it runs.")
-            .also(&[409]),
-        at("/api/admin/jobs/{id}/retry")
-            .post(Admins, admin_jobs::retry, "Opens a dead or cancelled job again.")
-            .also(&[409]),
         at("/api/admin/tests")
             .get(Admins, admin_tests::list, "All tests, drafts and archived ones too.")
             .post(Admins, admin_tests::create, "Makes a test with its first draft.")
@@ -314,9 +282,46 @@ fn operators() -> Vec<Path> {
     ]
 }
 
+fn steering() -> Vec<Path> {
+    vec![
+        at("/api/admin/queues").get(Admins, admin_queues::list, "All queues with their counts."),
+        at("/api/admin/queues/{name}/pause").post(Admins, admin_queues::pause, "Stops handing out a queue's jobs."),
+        at("/api/admin/queues/{name}/resume").post(Admins, admin_queues::resume, "Hands out a queue's jobs again."),
+        at("/api/admin/workers").get(Admins, admin_workers::list, "The worker processes."),
+        at("/api/admin/schedules").get(Admins, admin_schedules::list, "The periodic jobs."),
+        at("/api/admin/schedules/{name}/run").post(
+            Admins,
+            admin_schedules::run,
+            "Submits a periodic job now, out of turn.",
+        ),
+        at("/api/admin/schedules/{name}/pause").post(
+            Admins,
+            admin_schedules::pause,
+            "Lets a schedule rest; what falls into its rest is left out.",
+        ),
+        at("/api/admin/schedules/{name}/resume").post(
+            Admins,
+            admin_schedules::resume,
+            "Lets a schedule fire again, from its next tick on.",
+        ),
+        at("/api/admin/dead").get(Admins, admin_dead::list, "What the newest 10,000 dead jobs died of."),
+        at("/api/admin/jobs").get(Admins, admin_jobs::list, "The jobs, the newest first."),
+        at("/api/admin/jobs/bulk")
+            .post(Admins, admin_jobs_bulk::steer, "Retries or cancels up to 1,000 jobs, or says what it would do.")
+            .also(&[404, 409]),
+        at("/api/admin/jobs/{id}").get(Admins, admin_jobs::show, "A job with its failures."),
+        at("/api/admin/jobs/{id}/cancel")
+            .post(Admins, admin_jobs::cancel, "Ends a job, even while it runs.")
+            .also(&[409]),
+        at("/api/admin/jobs/{id}/retry")
+            .post(Admins, admin_jobs::retry, "Opens a dead or cancelled job again.")
+            .also(&[409]),
+    ]
+}
+
 /// Every path of this release, whatever a process serves of it.
 pub(crate) fn all() -> Vec<Path> {
-    [accounts(), web(), operators(), streams(), always()].into_iter().flatten().collect()
+    [accounts(), web(), operators(), steering(), streams(), always()].into_iter().flatten().collect()
 }
 
 /// Registers what `role` serves. Any other path is a 404.
@@ -326,6 +331,7 @@ pub(crate) fn register(services: &mut ServiceConfig, role: Role) {
         paths.extend(accounts());
         paths.extend(web());
         paths.extend(operators());
+        paths.extend(steering());
     }
     if role != Role::Web {
         paths.extend(streams());
