@@ -196,6 +196,22 @@ fn web() -> Vec<Path> {
             .delete(SignedIn, jobs::cancel, "Cancels one of the caller's jobs that does not run yet.")
             .also(&[409])
             .scope(Scope::JobsWrite),
+        at("/api/notifications").get(SignedIn, notifications::list, "What the caller was told, the newest first."),
+        at("/api/notifications/read-all")
+            .post(SignedIn, notifications::read_all, "Marks all notifications as read.")
+            .scope(Scope::NotificationsWrite),
+        at("/api/notifications/{id}/read")
+            .post(SignedIn, notifications::read, "Marks a notification as read.")
+            .scope(Scope::NotificationsWrite),
+        at("/api/stats").get(Anyone, stats::show, "How much Bellwork is used; up to a minute old."),
+        at("/api/openapi.json").get(Anyone, documents::openapi, "What this API takes and answers, as OpenAPI 3.1."),
+        at("/api/docs").get(Anyone, documents::page, "The same, to be read and tried."),
+        at("/api/docs/{file}").get(Anyone, documents::file, "What that page loads."),
+    ]
+}
+
+fn rankings() -> Vec<Path> {
+    vec![
         at("/api/leaderboard")
             .get(SignedIn, leaderboard::show, "The best of a test, and where the caller stands.")
             .also(&[404])
@@ -215,17 +231,6 @@ fn web() -> Vec<Path> {
             .post(SignedIn, models::vote, "Rates an AI model, or takes that back.")
             .limited(&policies::VOTES)
             .scope(Scope::VotesWrite),
-        at("/api/notifications").get(SignedIn, notifications::list, "What the caller was told, the newest first."),
-        at("/api/notifications/read-all")
-            .post(SignedIn, notifications::read_all, "Marks all notifications as read.")
-            .scope(Scope::NotificationsWrite),
-        at("/api/notifications/{id}/read")
-            .post(SignedIn, notifications::read, "Marks a notification as read.")
-            .scope(Scope::NotificationsWrite),
-        at("/api/stats").get(Anyone, stats::show, "How much Bellwork is used; up to a minute old."),
-        at("/api/openapi.json").get(Anyone, documents::openapi, "What this API takes and answers, as OpenAPI 3.1."),
-        at("/api/docs").get(Anyone, documents::page, "The same, to be read and tried."),
-        at("/api/docs/{file}").get(Anyone, documents::file, "What that page loads."),
     ]
 }
 
@@ -321,7 +326,7 @@ fn steering() -> Vec<Path> {
 
 /// Every path of this release, whatever a process serves of it.
 pub(crate) fn all() -> Vec<Path> {
-    [accounts(), web(), operators(), steering(), streams(), always()].into_iter().flatten().collect()
+    [accounts(), web(), rankings(), operators(), steering(), streams(), always()].into_iter().flatten().collect()
 }
 
 /// Registers what `role` serves. Any other path is a 404.
@@ -330,6 +335,7 @@ pub(crate) fn register(services: &mut ServiceConfig, role: Role) {
     if role != Role::Stream {
         paths.extend(accounts());
         paths.extend(web());
+        paths.extend(rankings());
         paths.extend(operators());
         paths.extend(steering());
     }
