@@ -46,6 +46,9 @@ pub struct Page {
 /// A page of one partition.
 type Part = (Vec<Uuid>, Option<u64>);
 
+/// A field of a hash, and its value.
+type Field = (Vec<u8>, Vec<u8>);
+
 /// Where a page begins.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Cursor {
@@ -122,8 +125,7 @@ impl Inspector {
             while running.len() < most {
                 let mut scan = redis::cmd("HSCAN");
                 scan.arg(&*keys.leases).arg(from).arg("COUNT").arg(MAX_PAGE);
-                let (next, leases): (u64, Vec<(Vec<u8>, Vec<u8>)>) =
-                    scan.query_async(&mut self.0.connection.clone()).await?;
+                let (next, leases): (u64, Vec<Field>) = scan.query_async(&mut self.0.connection.clone()).await?;
                 running.extend(leases.iter().filter_map(|(id, lease)| running_job(id, lease)));
                 from = next;
                 if next == 0 {

@@ -196,6 +196,22 @@ fn web() -> Vec<Path> {
             .delete(SignedIn, jobs::cancel, "Cancels one of the caller's jobs that does not run yet.")
             .also(&[409])
             .scope(Scope::JobsWrite),
+        at("/api/notifications").get(SignedIn, notifications::list, "What the caller was told, the newest first."),
+        at("/api/notifications/read-all")
+            .post(SignedIn, notifications::read_all, "Marks all notifications as read.")
+            .scope(Scope::NotificationsWrite),
+        at("/api/notifications/{id}/read")
+            .post(SignedIn, notifications::read, "Marks a notification as read.")
+            .scope(Scope::NotificationsWrite),
+        at("/api/stats").get(Anyone, stats::show, "How much Bellwork is used; up to a minute old."),
+        at("/api/openapi.json").get(Anyone, documents::openapi, "What this API takes and answers, as OpenAPI 3.1."),
+        at("/api/docs").get(Anyone, documents::page, "The same, to be read and tried."),
+        at("/api/docs/{file}").get(Anyone, documents::file, "What that page loads."),
+    ]
+}
+
+fn rankings() -> Vec<Path> {
+    vec![
         at("/api/leaderboard")
             .get(SignedIn, leaderboard::show, "The best of a test, and where the caller stands.")
             .also(&[404])
@@ -215,17 +231,6 @@ fn web() -> Vec<Path> {
             .post(SignedIn, models::vote, "Rates an AI model, or takes that back.")
             .limited(&policies::VOTES)
             .scope(Scope::VotesWrite),
-        at("/api/notifications").get(SignedIn, notifications::list, "What the caller was told, the newest first."),
-        at("/api/notifications/read-all")
-            .post(SignedIn, notifications::read_all, "Marks all notifications as read.")
-            .scope(Scope::NotificationsWrite),
-        at("/api/notifications/{id}/read")
-            .post(SignedIn, notifications::read, "Marks a notification as read.")
-            .scope(Scope::NotificationsWrite),
-        at("/api/stats").get(Anyone, stats::show, "How much Bellwork is used; up to a minute old."),
-        at("/api/openapi.json").get(Anyone, documents::openapi, "What this API takes and answers, as OpenAPI 3.1."),
-        at("/api/docs").get(Anyone, documents::page, "The same, to be read and tried."),
-        at("/api/docs/{file}").get(Anyone, documents::file, "What that page loads."),
     ]
 }
 
@@ -249,38 +254,6 @@ fn operators() -> Vec<Path> {
         at("/api/admin/tests/{id}/export")
             .get(Admins, admin_imports::export, "A test as a file, or what the file does not hold of it.")
             .limited(&policies::EXPORTS),
-        at("/api/admin/queues").get(Admins, admin_queues::list, "All queues with their counts."),
-        at("/api/admin/queues/{name}/pause").post(Admins, admin_queues::pause, "Stops handing out a queue's jobs."),
-        at("/api/admin/queues/{name}/resume").post(Admins, admin_queues::resume, "Hands out a queue's jobs again."),
-        at("/api/admin/workers").get(Admins, admin_workers::list, "The worker processes."),
-        at("/api/admin/schedules").get(Admins, admin_schedules::list, "The periodic jobs."),
-        at("/api/admin/schedules/{name}/run").post(
-            Admins,
-            admin_schedules::run,
-            "Submits a periodic job now, out of turn.",
-        ),
-        at("/api/admin/schedules/{name}/pause").post(
-            Admins,
-            admin_schedules::pause,
-            "Lets a schedule rest; what falls into its rest is left out.",
-        ),
-        at("/api/admin/schedules/{name}/resume").post(
-            Admins,
-            admin_schedules::resume,
-            "Lets a schedule fire again, from its next tick on.",
-        ),
-        at("/api/admin/dead").get(Admins, admin_dead::list, "What the newest 10,000 dead jobs died of."),
-        at("/api/admin/jobs").get(Admins, admin_jobs::list, "The jobs, the newest first."),
-        at("/api/admin/jobs/bulk")
-            .post(Admins, admin_jobs_bulk::steer, "Retries or cancels up to 1,000 jobs, or says what it would do.")
-            .also(&[404, 409]),
-        at("/api/admin/jobs/{id}").get(Admins, admin_jobs::show, "A job with its failures."),
-        at("/api/admin/jobs/{id}/cancel")
-            .post(Admins, admin_jobs::cancel, "Ends a job, even while it runs.")
-            .also(&[409]),
-        at("/api/admin/jobs/{id}/retry")
-            .post(Admins, admin_jobs::retry, "Opens a dead or cancelled job again.")
-            .also(&[409]),
         at("/api/admin/tests")
             .get(Admins, admin_tests::list, "All tests, drafts and archived ones too.")
             .post(Admins, admin_tests::create, "Makes a test with its first draft.")
@@ -314,9 +287,46 @@ fn operators() -> Vec<Path> {
     ]
 }
 
+fn steering() -> Vec<Path> {
+    vec![
+        at("/api/admin/queues").get(Admins, admin_queues::list, "All queues with their counts."),
+        at("/api/admin/queues/{name}/pause").post(Admins, admin_queues::pause, "Stops handing out a queue's jobs."),
+        at("/api/admin/queues/{name}/resume").post(Admins, admin_queues::resume, "Hands out a queue's jobs again."),
+        at("/api/admin/workers").get(Admins, admin_workers::list, "The worker processes."),
+        at("/api/admin/schedules").get(Admins, admin_schedules::list, "The periodic jobs."),
+        at("/api/admin/schedules/{name}/run").post(
+            Admins,
+            admin_schedules::run,
+            "Submits a periodic job now, out of turn.",
+        ),
+        at("/api/admin/schedules/{name}/pause").post(
+            Admins,
+            admin_schedules::pause,
+            "Lets a schedule rest; what falls into its rest is left out.",
+        ),
+        at("/api/admin/schedules/{name}/resume").post(
+            Admins,
+            admin_schedules::resume,
+            "Lets a schedule fire again, from its next tick on.",
+        ),
+        at("/api/admin/dead").get(Admins, admin_dead::list, "What the newest 10,000 dead jobs died of."),
+        at("/api/admin/jobs").get(Admins, admin_jobs::list, "The jobs, the newest first."),
+        at("/api/admin/jobs/bulk")
+            .post(Admins, admin_jobs_bulk::steer, "Retries or cancels up to 1,000 jobs, or says what it would do.")
+            .also(&[404, 409]),
+        at("/api/admin/jobs/{id}").get(Admins, admin_jobs::show, "A job with its failures."),
+        at("/api/admin/jobs/{id}/cancel")
+            .post(Admins, admin_jobs::cancel, "Ends a job, even while it runs.")
+            .also(&[409]),
+        at("/api/admin/jobs/{id}/retry")
+            .post(Admins, admin_jobs::retry, "Opens a dead or cancelled job again.")
+            .also(&[409]),
+    ]
+}
+
 /// Every path of this release, whatever a process serves of it.
 pub(crate) fn all() -> Vec<Path> {
-    [accounts(), web(), operators(), streams(), always()].into_iter().flatten().collect()
+    [accounts(), web(), rankings(), operators(), steering(), streams(), always()].into_iter().flatten().collect()
 }
 
 /// Registers what `role` serves. Any other path is a 404.
@@ -325,7 +335,9 @@ pub(crate) fn register(services: &mut ServiceConfig, role: Role) {
     if role != Role::Stream {
         paths.extend(accounts());
         paths.extend(web());
+        paths.extend(rankings());
         paths.extend(operators());
+        paths.extend(steering());
     }
     if role != Role::Web {
         paths.extend(streams());

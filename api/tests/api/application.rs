@@ -99,6 +99,11 @@ impl Application {
         self.cache.forget(&[Scope::Session(token.hash())]).await;
     }
 
+    /// Forgets the jobs so far: registering has submitted some.
+    pub(crate) async fn forget_jobs(&self) {
+        sqlx::query("truncate jobs, job_outbox").execute(&self.database).await.unwrap();
+    }
+
     /// Writes a notification as a job would, without an event.
     pub(crate) async fn write(&self, user: UserId, body: &str) -> Notification {
         let data = json!({});

@@ -71,6 +71,7 @@ async fn jobs_are_found_by_all_that_is_known_of_them(database: PgPool) {
     let exam = Exam::seed(&database).await;
     let app = Application::start(database).await;
     let (student, admin) = (app.student().await, app.admin().await);
+    app.forget_jobs().await;
     let dead = dead(&app.database, 3).await;
     let waiting = accepted(&app.database, 2).await;
     let graded: JobId =
@@ -113,6 +114,7 @@ async fn a_running_job_and_who_runs_it_are_seen(database: PgPool) {
     let exam = Exam::seed(&database).await;
     let app = Application::start(database).await;
     let (student, admin) = (app.student().await, app.admin().await);
+    app.forget_jobs().await;
     assert_eq!(admin.get("/api/admin/workers").await.body, json!({ "items": [], "next_cursor": null }));
     let job = student.post("/api/attempts", &exam.submission()).await.body["job_id"].clone();
     let _holder = Holder::start(app.engine.clone(), "ai").await;
@@ -135,6 +137,7 @@ async fn a_running_job_and_who_runs_it_are_seen(database: PgPool) {
 async fn fifty_dead_jobs_are_retried_but_for_the_one_that_cannot_be(database: PgPool) {
     let app = Application::start(database).await;
     let admin = app.admin().await;
+    app.forget_jobs().await;
     let dead = dead(&app.database, 50).await;
     forget_kind(&app.database, dead[20]).await;
     let order = json!({ "action": "retry", "filter": { "queue": "maintenance", "state": "dead" } });
@@ -164,6 +167,7 @@ async fn fifty_dead_jobs_are_retried_but_for_the_one_that_cannot_be(database: Pg
 async fn jobs_named_by_their_ids_are_cancelled_and_each_refusal_is_told(database: PgPool) {
     let app = Application::start(database).await;
     let admin = app.admin().await;
+    app.forget_jobs().await;
     let (waiting, dead) = (accepted(&app.database, 2).await, dead(&app.database, 1).await);
     let unknown = JobId::new();
     let named = json!([waiting[0], waiting[0], dead[0], unknown]);
@@ -187,6 +191,7 @@ async fn jobs_named_by_their_ids_are_cancelled_and_each_refusal_is_told(database
 async fn a_careless_bulk_action_does_nothing(database: PgPool) {
     let app = Application::start(database).await;
     let admin = app.admin().await;
+    app.forget_jobs().await;
     accepted(&app.database, 2).await;
     for careless in [json!({ "action": "cancel" }), json!({ "action": "cancel", "filter": {} })] {
         assert_eq!(bulk(&admin, careless).await["matched"], 0);
@@ -213,6 +218,7 @@ async fn a_careless_bulk_action_does_nothing(database: PgPool) {
 async fn dead_letters_are_shown_by_what_they_died_of(database: PgPool) {
     let app = Application::start(database).await;
     let admin = app.admin().await;
+    app.forget_jobs().await;
     let dead = dead(&app.database, 7).await;
     forget_kind(&app.database, dead[0]).await;
     let letters = admin.get("/api/admin/dead").await.body;

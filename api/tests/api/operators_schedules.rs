@@ -39,6 +39,7 @@ async fn schedules_are_listed_paused_and_resumed(database: PgPool) {
 async fn a_schedule_run_twenty_times_at_once_with_one_key_submits_one_job(database: PgPool) {
     let app = Application::start(database).await;
     let admin = app.admin().await;
+    app.forget_jobs().await;
     let run = |name: &str| {
         let path = format!("/api/admin/schedules/{name}/run");
         Answer::of(admin.request(Method::POST, &path).header("idempotency-key", "tonight"))
