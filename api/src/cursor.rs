@@ -28,10 +28,10 @@ const SIGNATURE: usize = 16;
 pub(crate) struct Page {
     /// How many items at the most; 20 unless told.
     #[param(minimum = 1, maximum = 100)]
-    limit: Option<u32>,
+    pub(crate) limit: Option<u32>,
     /// Where the last answer said that the list goes on.
     #[param(format = "cursor")]
-    cursor: Option<String>,
+    pub(crate) cursor: Option<String>,
 }
 
 /// A part of a list.

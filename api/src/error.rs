@@ -75,6 +75,12 @@ pub(crate) enum ApiError {
     EmailTaken,
     /// 409: a request with this idempotency key is being worked on.
     StillRunning,
+    /// 409: the test has a time limit and was not started.
+    SittingRequired,
+    /// 409: the sitting has ended, or its time is over.
+    SittingOver,
+    /// 412: the thing was changed since it was read.
+    Stale,
     /// 413: the body is too large.
     TooLarge,
     /// 415: the body is not announced as JSON.
@@ -87,6 +93,8 @@ pub(crate) enum ApiError {
     KeyReused,
     /// 429: too many attempts at a password, or at what is registered; this long to wait.
     TooManyAttempts(Duration),
+    /// 428: the request does not say which revision it means to change.
+    RevisionRequired,
     /// Another status that the web framework chose, such as 400 for a body that broke off.
     Framework(StatusCode),
     /// 429: asked too often.
@@ -183,7 +191,11 @@ impl ApiError {
             Self::Forbidden(_) | Self::OutOfScope(_) => StatusCode::FORBIDDEN,
             Self::NotFound | Self::Missing(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Conflict(_) | Self::EmailTaken | Self::StillRunning => StatusCode::CONFLICT,
+            Self::Conflict(_) | Self::EmailTaken | Self::StillRunning | Self::SittingRequired | Self::SittingOver => {
+                StatusCode::CONFLICT
+            }
+            Self::Stale => StatusCode::PRECONDITION_FAILED,
+            Self::RevisionRequired => StatusCode::PRECONDITION_REQUIRED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotJson | Self::NotAFile => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::Invalid(_) | Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
@@ -227,6 +239,16 @@ impl ApiError {
                 "idempotency-key-in-use",
                 "Still running",
                 "A request with this idempotency key is being worked on; ask again.",
+            ),
+            Self::SittingRequired => {
+                ("sitting-required", "Not started", "This test has a time limit: start it, and hand in while it runs.")
+            }
+            Self::SittingOver => ("sitting-over", "Time is over", "This sitting has ended, or its time is over."),
+            Self::Stale => ("stale-revision", "Changed meanwhile", "It was changed since you read it; read it again."),
+            Self::RevisionRequired => (
+                "revision-required",
+                "Which revision?",
+                "Send the ETag that you have read in the header If-Match, so that nobody's work is lost.",
             ),
             Self::TooLarge => ("too-large", "Too large", "The body is larger than this path takes."),
             Self::NotJson => ("not-json", "Unsupported media type", "Send application/json."),

@@ -79,7 +79,14 @@ pub(crate) async fn once<R>(
             return answered(claim);
         }
     }
-    let Effect { answer, jobs } = effect(&mut tx).await?;
+    let Effect { answer, jobs } = match effect(&mut tx).await {
+        Ok(effect) => effect,
+        Err(error) => {
+            // Before the refusal is answered, for the same reason: a corrected request may bring the same key.
+            tx.rollback().await?;
+            return Err(error);
+        }
+    };
     if let Some(key) = &key {
         idempotency::keep(&mut tx, key, &answer).await?;
     }

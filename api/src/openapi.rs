@@ -31,6 +31,7 @@ const REFUSALS: &[(u16, &str)] = &[
     (413, "The body is larger than the path takes."),
     (415, "The body is of another type than the path takes."),
     (422, "Understood, but wrong: `errors` says where."),
+    (428, "The request must say in `If-Match` which revision it means to change."),
     (429, "Too often; `Retry-After` says when again."),
     (500, "A mistake of ours."),
     (503, "Too much to do, or a store is away; `Retry-After` says when again."),

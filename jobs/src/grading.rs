@@ -113,7 +113,7 @@ fn count(number: usize) -> f64 {
     u32::try_from(number).map_or(f64::MAX, f64::from)
 }
 
-/// What all of `feedback` earned, but no more than `most`: a test may have been revised since it was taken.
+/// What all of `feedback` earned, but no more than `most`.
 #[must_use]
 pub fn score(feedback: &[Feedback], most: Points) -> Points {
     feedback.iter().map(|feedback| feedback.points).sum::<Points>().min(most)

@@ -42,7 +42,7 @@ impl Paper {
     pub async fn find(platform: &Platform, attempt: AttemptId) -> sqlx::Result<Option<Self>> {
         let submitted = attempts::submitted(&mut *platform.database.acquire().await?, attempt).await?;
         let Some(submitted) = submitted else { return Ok(None) };
-        let sheet = platform.catalogue.find(submitted.test_id).await?;
+        let sheet = platform.catalogue.taken(submitted.taken()).await?;
         Ok(sheet.map(|sheet| Self { attempt, submitted, sheet }))
     }
 

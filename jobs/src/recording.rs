@@ -64,6 +64,18 @@ impl<'a> Recording<'a> {
         self.aftermath.children.push(new_job(job, options));
     }
 
+    /// Adds a follow-up on behalf of `submitter`, under an id that its rows name already.
+    pub fn submit_as<J: Job>(&mut self, id: JobId, submitter: UserId, job: &J) {
+        let options = Options {
+            id: Some(id),
+            submitter: Some(submitter),
+            parent: Some(self.job),
+            trace_parent: self.trace_parent.map(str::to_owned),
+            ..Options::default()
+        };
+        self.aftermath.children.push(new_job(job, options));
+    }
+
     /// Adds an event: published after the commit.
     pub fn announce(&mut self, user: UserId, event: Event) {
         self.aftermath.events.push((user, event));

@@ -25,7 +25,7 @@ pub struct RawAnswer {
 }
 
 /// An answer that fits its question.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Answer {
     /// The question.
     pub question_id: QuestionId,
@@ -35,7 +35,7 @@ pub struct Answer {
 }
 
 /// What was answered.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Response {
     /// The ids of the choices taken, each once.

@@ -1,5 +1,9 @@
 //! Attempts: a student's answers to one test and, once graded, their result.
 
+mod handing_in;
+
+pub use handing_in::{NewAttempt, Punctuality, Sat, insert};
+
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
@@ -7,7 +11,8 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::answers::Answer;
-use crate::ids::{AttemptId, JobId, QuestionId, TestId, UserId};
+use crate::editions::Taken;
+use crate::ids::{AttemptId, QuestionId, TestId, UserId};
 use crate::points::Points;
 
 /// How far an attempt has come.
@@ -52,53 +57,27 @@ pub struct Feedback {
     pub graded_by: GradedBy,
 }
 
-/// An attempt to be stored.
-#[derive(Clone, Debug)]
-pub struct NewAttempt<'a> {
-    /// Its id.
-    pub id: AttemptId,
-    /// Whose it is.
-    pub user: UserId,
-    /// The test taken.
-    pub test: TestId,
-    /// The job that grades it.
-    pub job: JobId,
-    /// The answers, checked.
-    pub answers: &'a [Answer],
-    /// What all right answers would earn.
-    pub max_score: Points,
-}
-
-/// Stores an attempt as queued.
-///
-/// # Errors
-/// If the database fails.
-pub async fn insert(conn: &mut PgConnection, new: &NewAttempt<'_>) -> sqlx::Result<()> {
-    sqlx::query!(
-        "insert into attempts (id, user_id, test_id, job_id, answers, max_score) values ($1, $2, $3, $4, $5, $6)",
-        new.id as AttemptId,
-        new.user as UserId,
-        new.test as TestId,
-        new.job as JobId,
-        Json(new.answers) as _,
-        new.max_score as Points,
-    )
-    .execute(conn)
-    .await?;
-    Ok(())
-}
-
 /// What grading needs of an attempt.
 #[derive(Clone, Debug)]
 pub struct Submitted {
     /// Whose it is.
     pub user_id: UserId,
-    /// The test taken.
+    /// The test taken; a practice set's own id.
     pub test_id: TestId,
+    /// The version taken; none: it is a practice set.
+    pub test_version: Option<i32>,
     /// The answers.
     pub answers: Json<Vec<Answer>>,
     /// What all right answers would earn.
     pub max_score: Points,
+}
+
+impl Submitted {
+    /// What was taken.
+    #[must_use]
+    pub fn taken(&self) -> Taken {
+        Taken::new(self.test_id, self.test_version)
+    }
 }
 
 /// The attempt's answers, unless it has vanished.
@@ -109,7 +88,7 @@ pub async fn submitted(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<O
     sqlx::query_as!(
         Submitted,
         r#"
-        select user_id as "user_id: UserId", test_id as "test_id: TestId",
+        select user_id as "user_id: UserId", test_id as "test_id: TestId", test_version,
                answers as "answers: Json<Vec<Answer>>", max_score as "max_score: Points"
         from attempts where id = $1
         "#,
@@ -139,13 +118,17 @@ pub struct Grading {
     pub feedback: Vec<Feedback>,
 }
 
-/// Whose an attempt is, and of which test.
+/// Whose an attempt is, and what was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// Whose it is.
     pub user_id: UserId,
-    /// The test taken.
+    /// The test taken; a practice set's own id.
     pub test_id: TestId,
+    /// The version taken; none: it is a practice set.
+    pub test_version: Option<i32>,
+    /// Whether its score counts for leaderboards.
+    pub ranks: bool,
 }
 
 /// Stores the result and returns the attempt's origin, unless the attempt has a result already or has vanished.
@@ -158,7 +141,7 @@ pub async fn mark_graded(conn: &mut PgConnection, id: AttemptId, grading: &Gradi
         r#"
         update attempts set status = 'graded', score = $2, feedback = $3, graded_at = now()
         where id = $1 and status <> 'graded'
-        returning user_id as "user_id: UserId", test_id as "test_id: TestId"
+        returning user_id as "user_id: UserId", test_id as "test_id: TestId", test_version, ranks
         "#,
         id as AttemptId,
         grading.score as Points,
@@ -177,7 +160,7 @@ pub async fn mark_failed(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result
         Origin,
         r#"
         update attempts set status = 'failed' where id = $1 and status <> 'graded'
-        returning user_id as "user_id: UserId", test_id as "test_id: TestId"
+        returning user_id as "user_id: UserId", test_id as "test_id: TestId", test_version, ranks
         "#,
         id as AttemptId,
     )
@@ -201,7 +184,7 @@ pub async fn mark_queued(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result
 pub struct Attempt {
     /// Its id.
     pub id: AttemptId,
-    /// The test taken.
+    /// The test taken; a practice set's own id.
     pub test_id: TestId,
     /// How far it has come.
     pub status: AttemptStatus,
@@ -218,6 +201,10 @@ pub struct Attempt {
     pub submitted_at: DateTime<Utc>,
     /// When the result was stored.
     pub graded_at: Option<DateTime<Utc>>,
+    /// Present if the answers came after the deadline; such an attempt is not ranked.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[schema(required = false)]
+    pub late: bool,
 }
 
 /// The attempt, if it is `user`'s.
@@ -255,13 +242,14 @@ async fn between(
         r#"
         select id as "id: AttemptId", test_id as "test_id: TestId", status as "status: AttemptStatus",
                score as "score: Points", max_score as "max_score: Points",
-               coalesce(feedback, '[]') as "feedback!: Json<Vec<Feedback>>", submitted_at, graded_at, percentile
+               coalesce(feedback, '[]') as "feedback!: Json<Vec<Feedback>>", submitted_at, graded_at, percentile,
+               late
         from attempts left join lateral (
             select round(100 * (coalesce(sum(entries) filter (where cell.score < attempts.score), 0)
                                 + coalesce(sum(entries) filter (where cell.score = attempts.score), 0) / 2)
                          / nullif(sum(entries), 0), 1)::float8 as percentile
             from leaderboard_histogram as cell
-            where cell.test_id = attempts.test_id and period = 'all' and attempts.status = 'graded'
+            where cell.test_id = attempts.test_id and period = 'all' and attempts.status = 'graded' and ranks
         ) as ranked on true
         where user_id = $1 and id between $2 and $3 order by id desc limit $4
         "#,

@@ -1,5 +1,7 @@
 //! The catalogue: practice tests with their questions, kept in memory for a moment, since every attempt needs its test
 //! three times: when it is checked, graded and mailed.
+//!
+//! A version never changes, so its sheet stays right however old it is. Only which version students get is asked again.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,15 +9,21 @@ use std::time::Duration;
 use moka::sync::Cache;
 use sqlx::PgPool;
 
+use crate::editions::{self, Taken};
 use crate::ids::TestId;
+use crate::practice;
 use crate::practice_tests::{self, PracticeTest, Question};
 
-/// A test that was replaced is known everywhere after this time.
+/// A test that was published or archived is so everywhere after this time.
 const FRESH: Duration = Duration::from_secs(5);
-/// So many tests are kept.
+/// A sheet that nobody has asked for is forgotten after this time.
+const IDLE: Duration = Duration::from_secs(600);
+/// So many sheets are kept.
 const CAPACITY: u64 = 1000;
+/// So many tests are known by their version; an entry is a few bytes.
+const KNOWN: u64 = 100_000;
 
-/// A test with its questions in their order.
+/// A test, or a practice set, with its questions in their order.
 #[derive(Debug)]
 pub struct Sheet {
     /// The test.
@@ -28,29 +36,67 @@ pub struct Sheet {
 #[derive(Clone, Debug)]
 pub struct Catalogue {
     database: PgPool,
-    sheets: Cache<TestId, Arc<Sheet>>,
+    current: Cache<TestId, i32>,
+    sheets: Cache<Taken, Arc<Sheet>>,
 }
 
 impl Catalogue {
     /// Reads from `database`.
     #[must_use]
     pub fn new(database: PgPool) -> Self {
-        Self { database, sheets: Cache::builder().max_capacity(CAPACITY).time_to_live(FRESH).build() }
+        Self {
+            database,
+            current: Cache::builder().max_capacity(KNOWN).time_to_live(FRESH).build(),
+            sheets: Cache::builder().max_capacity(CAPACITY).time_to_idle(IDLE).build(),
+        }
     }
 
-    /// The test, if there is one.
+    /// The test as students get it now; none if it is not open to them.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn find(&self, id: TestId) -> sqlx::Result<Option<Arc<Sheet>>> {
-        if let Some(sheet) = self.sheets.get(&id) {
+    pub async fn current(&self, id: TestId) -> sqlx::Result<Option<Arc<Sheet>>> {
+        let version = match self.current.get(&id) {
+            Some(version) => version,
+            None => {
+                let mut conn = self.database.acquire().await?;
+                let Some(version) = practice_tests::current_version(&mut conn, id).await? else { return Ok(None) };
+                self.current.insert(id, version);
+                version
+            }
+        };
+        self.taken(Taken::Edition(id, version)).await
+    }
+
+    /// Asks for the version of a test anew. Other processes do so within five seconds.
+    pub fn forget(&self, id: TestId) {
+        self.current.invalidate(&id);
+    }
+
+    /// What an attempt was made at, as it was then.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn taken(&self, taken: Taken) -> sqlx::Result<Option<Arc<Sheet>>> {
+        if let Some(sheet) = self.sheets.get(&taken) {
             return Ok(Some(sheet));
         }
-        let mut conn = self.database.acquire().await?;
-        let Some(test) = practice_tests::find(&mut conn, id).await? else { return Ok(None) };
-        let questions = practice_tests::questions(&mut conn, id).await?;
-        let sheet = Arc::new(Sheet { test, questions });
-        self.sheets.insert(id, Arc::clone(&sheet));
+        let Some(sheet) = self.read(taken).await? else { return Ok(None) };
+        let sheet = Arc::new(sheet);
+        self.sheets.insert(taken, Arc::clone(&sheet));
         Ok(Some(sheet))
+    }
+
+    async fn read(&self, taken: Taken) -> sqlx::Result<Option<Sheet>> {
+        let mut conn = self.database.acquire().await?;
+        let (test, questions) = match taken {
+            Taken::Edition(id, version) => {
+                (editions::find(&mut conn, id, version).await?, editions::questions(&mut conn, id, version).await?)
+            }
+            Taken::Practice(set) => {
+                (practice::heading(&mut conn, set).await?, practice::questions(&mut conn, set).await?)
+            }
+        };
+        Ok(test.map(|test| Sheet { test, questions }))
     }
 }

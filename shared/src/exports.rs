@@ -1,51 +1,18 @@
 //! A stored test as a whole, to be written as a file.
 
 use sqlx::PgConnection;
-use sqlx::types::Json;
 
-use crate::content::{QuestionEntry, TestFile};
+use crate::content::{self, TestFile};
 use crate::ids::TestId;
-use crate::points::Points;
-use crate::practice_tests::{AnswerKey, Choice, QuestionKind};
 
-/// The test with its questions and keys, if there is one.
+/// The version of the test that students get, with its questions and keys; none if there is none.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn find(conn: &mut PgConnection, id: TestId) -> sqlx::Result<Option<TestFile>> {
-    let test = sqlx::query!(
-        "select slug, title, subject, description, passage from practice_tests where id = $1",
-        id as TestId,
-    );
-    let Some(test) = test.fetch_optional(&mut *conn).await? else { return Ok(None) };
-    let (slug, title, subject) = (test.slug, test.title, test.subject);
-    let questions = questions(conn, id).await?;
-    Ok(Some(TestFile { slug, title, subject, description: test.description, passage: test.passage, questions }))
-}
-
-async fn questions(conn: &mut PgConnection, test: TestId) -> sqlx::Result<Vec<QuestionEntry>> {
-    let rows = sqlx::query!(
-        r#"
-        select slug, kind as "kind: QuestionKind", topic, difficulty, prompt, points as "points: Points",
-               choices as "choices: Json<Vec<Choice>>", answer_key as "answer: Json<AnswerKey>", explanation
-        from questions where test_id = $1 order by position
-        "#,
-        test as TestId,
-    )
-    .fetch_all(conn)
-    .await?;
-    let entry = rows.into_iter().map(|row| QuestionEntry {
-        slug: row.slug,
-        kind: row.kind,
-        topic: row.topic,
-        difficulty: row.difficulty,
-        prompt: row.prompt,
-        points: row.points,
-        choices: row.choices.0,
-        answer: row.answer.0,
-        explanation: row.explanation,
-    });
-    Ok(entry.collect())
+    let version = sqlx::query_scalar!("select version from practice_tests where id = $1", id as TestId);
+    let Some(version) = version.fetch_optional(&mut *conn).await?.flatten() else { return Ok(None) };
+    content::export(conn, id, version).await
 }
 
 #[cfg(test)]
@@ -53,7 +20,7 @@ mod tests {
     use sqlx::PgPool;
 
     use super::*;
-    use crate::content::{self, OnDifference};
+    use crate::content::OnDifference;
 
     #[sqlx::test(migrator = "crate::database::MIGRATIONS")]
     async fn what_was_imported_is_found_whole(database: PgPool) {

@@ -73,6 +73,7 @@ id!(NotificationId, "a notification");
 id!(AidId, "a study aid");
 id!(ModelId, "an AI model");
 id!(VoteId, "a vote on a model");
+id!(SittingId, "a sitting");
 
 #[cfg(test)]
 mod tests {

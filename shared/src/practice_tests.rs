@@ -22,6 +22,28 @@ pub enum QuestionKind {
     FreeText,
 }
 
+/// How long a student may take over a test.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TimeLimit {
+    /// From the start to the deadline.
+    pub minutes: i16,
+    /// What becomes of answers that come after it.
+    #[serde(default)]
+    pub late: LateAnswers,
+}
+
+/// What becomes of answers that come after the deadline.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum LateAnswers {
+    /// They are refused.
+    #[default]
+    Refuse,
+    /// They are graded, marked as late, and never ranked.
+    Mark,
+}
+
 /// One of the choices of a question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -33,7 +55,7 @@ pub struct Choice {
 }
 
 /// What a right answer is. Never sent to a student before grading.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(untagged)]
 pub enum AnswerKey {
     /// For single and multiple choice.
@@ -53,7 +75,7 @@ pub struct ChoicesKey {
 }
 
 /// The right number.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct NumberKey {
     /// The number.
@@ -63,7 +85,7 @@ pub struct NumberKey {
 }
 
 /// What a right text says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TextKey {
     /// What a very good student would write.
@@ -73,7 +95,7 @@ pub struct TextKey {
 }
 
 /// A statement that a right text makes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct KeyPoint {
     /// Unique within the question.
@@ -103,56 +125,43 @@ pub struct Question {
     pub points: Points,
 }
 
-/// A test without its questions.
+/// One version of a test, or a practice set, without its questions.
 #[derive(Clone, Debug)]
 pub struct PracticeTest {
     /// Its id.
     pub id: TestId,
+    /// Which version; none: it is a practice set.
+    pub version: Option<i32>,
     /// What the student reads.
     pub title: String,
-    /// What it is about, such as `biology`.
-    pub subject: String,
-    /// A sentence or two.
-    pub description: String,
     /// A text that its questions are about.
     pub passage: Option<String>,
+    /// How long a student may take.
+    pub time_limit: Option<Json<TimeLimit>>,
     /// What all right answers earn.
     pub max_score: Points,
 }
 
-/// The test, if there is one.
+/// Whether there is such a test, open or archived. One that was never published is none.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn find(conn: &mut PgConnection, id: TestId) -> sqlx::Result<Option<PracticeTest>> {
-    sqlx::query_as!(
-        PracticeTest,
-        r#"
-        select id as "id: TestId", title, subject, description, passage, max_score as "max_score: Points"
-        from practice_tests where id = $1
-        "#,
+pub async fn exists(conn: &mut PgConnection, id: TestId) -> sqlx::Result<bool> {
+    let found = sqlx::query_scalar!(
+        r#"select exists (select from practice_tests where id = $1 and version is not null) as "found!""#,
         id as TestId,
-    )
-    .fetch_optional(conn)
-    .await
+    );
+    found.fetch_one(conn).await
 }
 
-/// The questions of a test in their order; empty if there is no such test.
+/// The version that students get; none if the test is not open to them.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn questions(conn: &mut PgConnection, test: TestId) -> sqlx::Result<Vec<Question>> {
-    sqlx::query_as!(
-        Question,
-        r#"
-        select id as "id: QuestionId", kind as "kind: QuestionKind", prompt, choices as "choices: Json<Vec<Choice>>",
-               answer_key as "answer_key: Json<AnswerKey>", explanation, points as "points: Points"
-        from questions where test_id = $1 order by position
-        "#,
-        test as TestId,
-    )
-    .fetch_all(conn)
-    .await
+pub async fn current_version(conn: &mut PgConnection, id: TestId) -> sqlx::Result<Option<i32>> {
+    let version =
+        sqlx::query_scalar!("select version from practice_tests where id = $1 and archived_at is null", id as TestId,);
+    Ok(version.fetch_optional(conn).await?.flatten())
 }
 
 /// A test, as a list shows it.
@@ -172,9 +181,15 @@ pub struct TestSummary {
     pub question_count: i64,
     /// What all right answers earn.
     pub max_score: Points,
+    /// The version that students get.
+    pub version: i32,
+    /// How long a student may take; absent: as long as they like. A timed test must be started.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<TimeLimit>)]
+    pub time_limit: Option<Json<TimeLimit>>,
 }
 
-/// Up to `limit` tests in the order of their ids, after `after`.
+/// Up to `limit` open tests in the order of their ids, after `after`.
 ///
 /// # Errors
 /// If the database fails.
@@ -183,8 +198,12 @@ pub async fn list(conn: &mut PgConnection, after: Option<TestId>, limit: i64) ->
         TestSummary,
         r#"
         select id as "id: TestId", slug, title, subject, description, max_score as "max_score: Points",
-               (select count(*) from questions where test_id = practice_tests.id) as "question_count!"
-        from practice_tests where $1::uuid is null or id > $1 order by id limit $2
+               version as "version!", time_limit as "time_limit: Json<TimeLimit>",
+               (select count(*) from questions
+                where test_id = practice_tests.id and version = practice_tests.version) as "question_count!"
+        from practice_tests
+        where version is not null and archived_at is null and ($1::uuid is null or id > $1)
+        order by id limit $2
         "#,
         after as Option<TestId>,
         limit,
@@ -199,14 +218,14 @@ pub struct TestSheet {
     /// See [`TestSummary`].
     #[serde(flatten)]
     pub summary: TestSummary,
-    /// A text that its questions are about.
+    /// A text that its questions are about. A timed test's comes with the start.
     pub passage: Option<String>,
-    /// Its questions in their order.
+    /// Its questions in their order. A timed test's come with the start.
     pub questions: Vec<AskedQuestion>,
 }
 
 /// A question without its key and explanation.
-#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct AskedQuestion {
     /// Its id.
     pub id: QuestionId,
@@ -221,29 +240,50 @@ pub struct AskedQuestion {
     pub points: Points,
 }
 
-/// The test with its questions, if there is one.
+impl From<&Question> for AskedQuestion {
+    fn from(question: &Question) -> Self {
+        let Question { id, kind, prompt, choices, points, .. } = question.clone();
+        Self { id, kind, prompt, choices, points }
+    }
+}
+
+/// The open test with its questions, if there is one.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn sheet(conn: &mut PgConnection, id: TestId) -> sqlx::Result<Option<TestSheet>> {
     let row = sqlx::query!(
-        r#"select slug, title, subject, description, passage, max_score as "max_score: Points" from practice_tests where id = $1"#,
+        r#"
+        select slug, title, subject, description, passage, max_score as "max_score: Points", version as "version!",
+               time_limit as "time_limit: Json<TimeLimit>"
+        from practice_tests where id = $1 and version is not null and archived_at is null
+        "#,
         id as TestId,
     );
     let Some(row) = row.fetch_optional(&mut *conn).await? else { return Ok(None) };
-    let questions = sqlx::query_as!(
+    let mut questions = asked(conn, id, row.version).await?;
+    let question_count = i64::try_from(questions.len()).unwrap_or(i64::MAX);
+    let mut passage = row.passage;
+    if row.time_limit.is_some() {
+        (passage, questions) = (None, Vec::new());
+    }
+    let (slug, title, subject, description) = (row.slug, row.title, row.subject, row.description);
+    let (max_score, version, time_limit) = (row.max_score, row.version, row.time_limit);
+    let summary = TestSummary { id, slug, title, subject, description, question_count, max_score, version, time_limit };
+    Ok(Some(TestSheet { summary, passage, questions }))
+}
+
+async fn asked(conn: &mut PgConnection, test: TestId, version: i32) -> sqlx::Result<Vec<AskedQuestion>> {
+    sqlx::query_as!(
         AskedQuestion,
         r#"
         select id as "id: QuestionId", kind as "kind: QuestionKind", prompt, choices as "choices: Json<Vec<Choice>>",
                points as "points: Points"
-        from questions where test_id = $1 order by position
+        from questions where test_id = $1 and version = $2 order by position
         "#,
-        id as TestId,
+        test as TestId,
+        version,
     )
     .fetch_all(conn)
-    .await?;
-    let question_count = i64::try_from(questions.len()).unwrap_or(i64::MAX);
-    let (slug, title, subject, description) = (row.slug, row.title, row.subject, row.description);
-    let summary = TestSummary { id, slug, title, subject, description, question_count, max_score: row.max_score };
-    Ok(Some(TestSheet { summary, passage: row.passage, questions }))
+    .await
 }

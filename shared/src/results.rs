@@ -4,6 +4,7 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 
 use crate::attempts::Feedback;
+use crate::editions::Taken;
 use crate::ids::{AttemptId, TestId, UserId};
 use crate::points::Points;
 
@@ -14,8 +15,10 @@ pub struct GradedAttempt {
     pub email: String,
     /// The student's name.
     pub display_name: String,
-    /// The test taken.
+    /// The test taken; a practice set's own id.
     pub test_id: TestId,
+    /// The version taken; none: it is a practice set.
+    pub test_version: Option<i32>,
     /// Its title.
     pub title: String,
     /// What the answers earned.
@@ -26,6 +29,14 @@ pub struct GradedAttempt {
     pub feedback: Json<Vec<Feedback>>,
 }
 
+impl GradedAttempt {
+    /// What was taken.
+    #[must_use]
+    pub fn taken(&self) -> Taken {
+        Taken::new(self.test_id, self.test_version)
+    }
+}
+
 /// The graded attempt of `user`, unless one of them has vanished or there is no result.
 ///
 /// # Errors
@@ -34,11 +45,13 @@ pub async fn find(conn: &mut PgConnection, user: UserId, id: AttemptId) -> sqlx:
     sqlx::query_as!(
         GradedAttempt,
         r#"
-        select email, display_name, test_id as "test_id: TestId", title, score as "score!: Points",
+        select email, display_name, attempts.test_id as "test_id: TestId", attempts.test_version,
+               coalesce(edition.title, sittings.title) as "title!", score as "score!: Points",
                attempts.max_score as "max_score: Points", feedback as "feedback!: Json<Vec<Feedback>>"
         from attempts
         join users on users.id = attempts.user_id
-        join practice_tests on practice_tests.id = attempts.test_id
+        left join test_versions as edition on (edition.test_id, version) = (attempts.test_id, attempts.test_version)
+        left join sittings on sittings.id = attempts.test_id and attempts.test_version is null
         where attempts.id = $2 and attempts.user_id = $1 and status = 'graded'
         "#,
         user as UserId,
@@ -71,9 +84,12 @@ pub async fn outcome(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<Opt
     sqlx::query_as!(
         Outcome,
         r#"
-        select user_id as "user_id: UserId", test_id as "test_id: TestId", title, score as "score!: Points",
+        select attempts.user_id as "user_id: UserId", attempts.test_id as "test_id: TestId",
+               coalesce(edition.title, sittings.title) as "title!", score as "score!: Points",
                attempts.max_score as "max_score: Points"
-        from attempts join practice_tests on practice_tests.id = attempts.test_id
+        from attempts
+        left join test_versions as edition on (edition.test_id, version) = (attempts.test_id, attempts.test_version)
+        left join sittings on sittings.id = attempts.test_id and attempts.test_version is null
         where attempts.id = $1 and status = 'graded'
         "#,
         id as AttemptId,

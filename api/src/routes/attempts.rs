@@ -3,29 +3,37 @@
 use actix_web::{HttpRequest, web};
 use bellwork_jobs::kinds::grade_attempt::GradeAttempt;
 use bellwork_jobs::submit::{Options, new_job};
-use bellwork_shared::answers::{self, RawAnswer};
-use bellwork_shared::attempts::{self, Attempt, AttemptStatus, NewAttempt};
-use bellwork_shared::idempotency::Answer;
-use bellwork_shared::ids::{AttemptId, JobId, TestId};
+use bellwork_shared::answers::{Answer, RawAnswer};
+use bellwork_shared::attempts::{self, Attempt, AttemptStatus, NewAttempt, Sat};
+use bellwork_shared::editions::Taken;
+use bellwork_shared::idempotency;
+use bellwork_shared::ids::{AttemptId, JobId, SittingId, TestId};
 use bellwork_shared::ledger::{self, NewJob};
+use bellwork_shared::reviews::{self, Review};
+use bellwork_shared::sittings::{self, Taking};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use sqlx::PgConnection;
 use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::auth::SignedIn;
 use crate::cursor::{Cursors, Listed, Page};
-use crate::error::{ApiError, InputError};
+use crate::error::ApiError;
 use crate::idempotency::{Effect, IdempotencyKey, Once, Remembered, once};
 use crate::input::{Body, Id, Object, Query};
 use crate::observe::trace_parent;
+use crate::paper::Paper;
 use crate::reply::{Accepted, Json};
 
 /// The answers to a test.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Submission {
+    /// The test; for a practice set its own id.
     test_id: TestId,
+    /// The sitting, for a test with a time limit; without it the one that runs.
+    sitting_id: Option<SittingId>,
     /// At least one.
     #[schema(min_items = 1, value_type = Vec<RawAnswer>)]
     answers: Vec<Object<RawAnswer>>,
@@ -47,14 +55,18 @@ pub(super) async fn submit(
     key: IdempotencyKey,
     body: Body<Submission>,
 ) -> Result<Remembered<Accepted<Submitted>>, ApiError> {
-    let checked = check(&app, body.value).await?;
+    // What is wrong counts only if the request was not answered before: its sitting has ended then, and rightly.
+    let checked = check(&app, &caller, body.value).await;
     let id = AttemptId::new();
     let job = grading(id, &caller, &request);
     let submitted = Submitted { id, status: AttemptStatus::Queued, job_id: job.id };
-    let answer = Answer { status: 202, location: Some(format!("/api/attempts/{id}")), body: json!(submitted) };
+    let answer =
+        idempotency::Answer { status: 202, location: Some(format!("/api/attempts/{id}")), body: json!(submitted) };
     let once_only = Once { caller: &caller, route: "POST /api/attempts", key: &key, body: &body.bytes };
     once(&app, once_only, async |conn| {
-        attempts::insert(conn, &checked.as_attempt(id, &caller, &job)).await?;
+        let checked = checked?;
+        let sat = checked.end_sitting(conn, id).await?;
+        attempts::insert(conn, &checked.as_attempt(id, &caller, &job, sat)).await?;
         ledger::insert(conn, std::slice::from_ref(&job)).await?;
         Ok(Effect { answer, jobs: vec![job] })
     })
@@ -80,32 +92,48 @@ pub(super) async fn show(app: web::Data<App>, caller: SignedIn, id: Id<AttemptId
     attempt.map(Json).ok_or(ApiError::NotFound)
 }
 
-/// A submission that fits its test.
+/// `GET /api/attempts/{id}/review`: with the texts and keys of the version that was taken.
+pub(super) async fn review(app: web::Data<App>, caller: SignedIn, id: Id<AttemptId>) -> Result<Json<Review>, ApiError> {
+    let attempt = reviews::find(&mut *app.database.acquire().await?, caller.user.id, id.0).await?;
+    let attempt = attempt.ok_or(ApiError::NotFound)?;
+    if attempt.status != AttemptStatus::Graded {
+        return Err(ApiError::Conflict("The attempt is not graded yet."));
+    }
+    let sheet = app.catalogue.taken(attempt.taken).await?.ok_or(ApiError::NotFound)?;
+    Ok(Json(reviews::review(id.0, attempt, &sheet)))
+}
+
+/// A submission that fits what was taken.
 struct Checked {
-    test: TestId,
-    answers: Vec<answers::Answer>,
-    max_score: bellwork_shared::points::Points,
+    paper: Paper,
+    answers: Vec<Answer>,
 }
 
 impl Checked {
-    fn as_attempt(&self, id: AttemptId, caller: &SignedIn, job: &NewJob) -> NewAttempt<'_> {
-        let (user, test, max_score) = (caller.user.id, self.test, self.max_score);
-        NewAttempt { id, user, test, job: job.id, answers: &self.answers, max_score }
+    /// Ends the sitting with the attempt, unless there is none.
+    async fn end_sitting(&self, conn: &mut PgConnection, attempt: AttemptId) -> Result<Option<Sat>, ApiError> {
+        let Some(sitting) = self.paper.sitting else { return Ok(None) };
+        match sittings::hand_in(conn, sitting, attempt).await? {
+            Taking::Taken(punctuality) => Ok(Some(Sat { sitting, punctuality })),
+            Taking::Over => Err(ApiError::SittingOver),
+        }
+    }
+
+    fn as_attempt(&self, id: AttemptId, caller: &SignedIn, job: &NewJob, sat: Option<Sat>) -> NewAttempt<'_> {
+        let test = &self.paper.sheet.test;
+        let (taken, max_score) = (Taken::new(test.id, test.version), test.max_score);
+        NewAttempt { id, user: caller.user.id, taken, job: job.id, answers: &self.answers, max_score, sat }
     }
 }
 
-async fn check(app: &App, submission: Submission) -> Result<Checked, ApiError> {
+async fn check(app: &App, caller: &SignedIn, submission: Submission) -> Result<Checked, ApiError> {
     if submission.answers.is_empty() {
         return Err(ApiError::invalid("/answers", "Answer at least one question."));
     }
-    let sheet = app.catalogue.find(submission.test_id).await?;
-    let sheet = sheet.ok_or_else(|| ApiError::missing("/test_id", "There is no such test."))?;
-    let raw = submission.answers.into_iter().map(|Object(answer)| answer).collect();
-    let answers = answers::parse(raw, &sheet.questions).map_err(|errors| {
-        let within = |error: answers::AnswerError| InputError::at(format!("/answers{}", error.pointer), error.detail);
-        ApiError::Invalid(errors.into_iter().map(within).collect())
-    })?;
-    Ok(Checked { test: submission.test_id, answers, max_score: sheet.test.max_score })
+    let asked: Vec<_> = submission.answers.iter().map(|Object(answer)| answer.question_id).collect();
+    let paper = Paper::of(app, caller, submission.test_id, submission.sitting_id, &asked).await?;
+    let answers = paper.parse(submission.answers)?;
+    Ok(Checked { paper, answers })
 }
 
 fn grading(attempt_id: AttemptId, caller: &SignedIn, request: &HttpRequest) -> NewJob {

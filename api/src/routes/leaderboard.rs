@@ -105,7 +105,7 @@ pub(super) async fn neighbours(
 
 /// Asked only where there is nothing to show: an entry implies its test.
 async fn must_exist(conn: &mut PgConnection, test: TestId) -> Result<(), ApiError> {
-    practice_tests::find(conn, test).await?.map(drop).ok_or(ApiError::NotFound)
+    if practice_tests::exists(conn, test).await? { Ok(()) } else { Err(ApiError::NotFound) }
 }
 
 /// `GET /api/leaderboard/visibility`

@@ -5,13 +5,13 @@ mod admin_imports;
 mod admin_jobs;
 mod admin_models;
 mod admin_queues;
+mod admin_tests;
 mod admin_votes;
 mod ai;
 mod api_tokens;
 mod attempts;
 mod auth;
 mod documents;
-
 mod health;
 mod jobs;
 mod leaderboard;
@@ -22,9 +22,13 @@ mod models;
 mod notifications;
 pub(crate) mod path;
 mod personal_data;
+mod practice;
 mod practice_tests;
+mod question_bank;
 mod sessions;
+mod sittings;
 mod stream;
+mod topics;
 
 use actix_web::web::{self, ServiceConfig};
 use bellwork_shared::api_tokens::scopes::Scope;
@@ -145,6 +149,22 @@ fn web() -> Vec<Path> {
             attempts::show,
             "One of the caller's attempts, with its result once graded.",
         ),
+        at("/api/attempts/{id}/review")
+            .get(SignedIn, attempts::review, "A graded attempt with the right answers, as it was taken.")
+            .also(&[409]),
+        at("/api/tests/{id}/start")
+            .post(SignedIn, sittings::start, "Starts a timed test, or shows the sitting that runs.")
+            .also(&[409]),
+        at("/api/sittings/{id}").get(SignedIn, sittings::show, "One of the caller's sittings with its questions."),
+        at("/api/sittings/{id}/answers")
+            .put(SignedIn, sittings::save, "Saves the working state, handed in when the time is over.")
+            .also(&[409]),
+        at("/api/practice")
+            .post(SignedIn, practice::begin, "A set of questions that the caller knows least.")
+            .also(&[404]),
+        at("/api/question-bank").get(SignedIn, question_bank::search, "Questions, filtered and searched."),
+        at("/api/question-bank/topics").get(SignedIn, question_bank::topics, "Subjects and topics with their counts."),
+        at("/api/me/topics").get(SignedIn, topics::list, "What the caller knows of each topic."),
         at("/api/ai/explanations")
             .get(SignedIn, ai::explanations::list, "The caller's explanations, the newest first.")
             .post(SignedIn, ai::explanations::ask, "Asks why an answer of a graded attempt is right or wrong.")
@@ -233,6 +253,23 @@ fn operators() -> Vec<Path> {
         at("/api/admin/jobs/{id}/retry")
             .post(Admins, admin_jobs::retry, "Opens a dead or cancelled job again.")
             .also(&[409]),
+        at("/api/admin/tests")
+            .get(Admins, admin_tests::list, "All tests, drafts and archived ones too.")
+            .post(Admins, admin_tests::create, "Makes a test with its first draft.")
+            .also(&[409]),
+        at("/api/admin/tests/{id}")
+            .get(Admins, admin_tests::show, "A test with the content of its next version.")
+            .put(Admins, admin_tests::save, "Saves the draft of the next version.")
+            .delete(Admins, admin_tests::remove, "Archives a test; nothing that was taken is deleted."),
+        at("/api/admin/tests/{id}/publish")
+            .post(Admins, admin_tests::publish, "Makes the draft what students get.")
+            .also(&[409]),
+        at("/api/admin/tests/{id}/archive").post(Admins, admin_tests::archive, "Takes a test from the students."),
+        at("/api/admin/tests/{id}/versions").get(
+            Admins,
+            admin_tests::versions,
+            "What was published, the newest first.",
+        ),
         at("/api/admin/ai-usage").get(Admins, ai::usage::all, "What all users' AI calls used, by day and model."),
         at("/api/admin/models").post(Admins, admin_models::create, "Adds an AI model to vote on.").also(&[409]),
         at("/api/admin/models/{slug}").patch(Admins, admin_models::change, "Changes an AI model."),

@@ -25,6 +25,15 @@ impl Exam {
         .execute(database)
         .await
         .unwrap();
+        sqlx::query(
+            "insert into test_versions (test_id, version, title, subject, description, passage, max_score, source_hash)
+             select id, version, title, subject, description, passage, max_score, source_hash from practice_tests
+             where id = $1",
+        )
+        .bind(id.0)
+        .execute(database)
+        .await
+        .unwrap();
         let choices = json!([{ "id": "a", "text": "A" }, { "id": "b", "text": "B" }, { "id": "c", "text": "C" }]);
         let text_key = json!({ "model_answer": "Because.", "key_points": [
             { "id": "k", "text": "A reason.", "terms": [["because"]] }] });

@@ -19,7 +19,7 @@ use crate::screen::Screen;
 pub(crate) enum Command {
     /// Bring the schema of the database up to date.
     Migrate(migrate::Migrate),
-    /// Import the three practice tests that come with Bellwork and AI models to vote on, and make the first administrator.
+    /// Import the practice tests that come with Bellwork and AI models to vote on, and make the first administrator.
     Seed(seed::Seed),
     /// Make accounts.
     #[command(subcommand)]

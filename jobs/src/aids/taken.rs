@@ -38,7 +38,7 @@ impl TakenQuestion {
         if result.status != AttemptStatus::Graded {
             return Ok(None);
         }
-        let Some(sheet) = platform.catalogue.find(submitted.test_id).await? else { return Ok(None) };
+        let Some(sheet) = platform.catalogue.taken(submitted.taken()).await? else { return Ok(None) };
         let answer = submitted.answers.0.into_iter().find(|answer| answer.question_id == question);
         let feedback = result.feedback.0.into_iter().find(|line| line.question_id == question);
         let place = sheet.questions.iter().position(|other| other.id == question);

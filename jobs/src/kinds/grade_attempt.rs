@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use bellwork_shared::attempts::{self, Origin};
 use bellwork_shared::ids::AttemptId;
+use bellwork_shared::topics;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::PgConnection;
 
 use super::notify_user::NotifyUser;
 use super::send_email::{Mail, SendEmail};
-use super::update_leaderboard::UpdateLeaderboard;
+use super::update_leaderboard::{self, UpdateLeaderboard};
 use crate::context::Context;
 use crate::failure::Failure;
 use crate::job::Job;
@@ -51,9 +52,9 @@ impl Job for GradeAttempt {
             tracing::warn!(attempt = %self.attempt_id, "the graded attempt has vanished, or has a result already");
             return Ok(());
         };
-        let (attempt_id, user_id) = (self.attempt_id, origin.user_id);
-        recording.submit(&UpdateLeaderboard { attempt_id });
-        recording.submit(&SendEmail { user_id, mail: Mail::AttemptGraded { attempt_id } });
+        let attempt_id = self.attempt_id;
+        topics::record(recording.transaction().await?, attempt_id, &graded.grading.feedback).await?;
+        self.follow_up(origin, recording).await?;
         let mut result =
             json!({ "attempt_id": attempt_id, "score": graded.grading.score, "max_score": graded.max_score });
         if graded.usage.requests > 0 {
@@ -80,6 +81,20 @@ impl Job for GradeAttempt {
 }
 
 impl GradeAttempt {
+    /// What is not ranked is told at once; what is practised is not worth a mail.
+    async fn follow_up(&self, origin: Origin, recording: &mut Recording<'_>) -> anyhow::Result<()> {
+        let (attempt_id, user_id) = (self.attempt_id, origin.user_id);
+        if origin.ranks {
+            recording.submit(&UpdateLeaderboard { attempt_id });
+        } else {
+            update_leaderboard::tell(attempt_id, recording).await?;
+        }
+        if origin.test_version.is_some() {
+            recording.submit(&SendEmail { user_id, mail: Mail::AttemptGraded { attempt_id } });
+        }
+        Ok(())
+    }
+
     fn bad_news(&self, origin: Origin) -> NotifyUser {
         NotifyUser {
             user_id: origin.user_id,

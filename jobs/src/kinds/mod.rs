@@ -1,6 +1,7 @@
 //! THE TABLE of what can be run. A new kind is one file here and two lines below.
 
 pub mod check_leaderboards;
+pub mod close_sitting;
 pub mod close_stale_sessions;
 pub mod discard_exports;
 pub mod explain_answer;
@@ -25,6 +26,7 @@ use crate::job::Kind;
 /// All kinds.
 pub static ALL: &[Kind] = &[
     Kind::of::<check_leaderboards::CheckLeaderboards>(),
+    Kind::of::<close_sitting::CloseSitting>(),
     Kind::of::<close_stale_sessions::CloseStaleSessions>(),
     Kind::of::<discard_exports::DiscardExports>(),
     Kind::of::<explain_answer::ExplainAnswer>(),
@@ -82,6 +84,7 @@ mod tests {
         let row = |kind: &Kind| (kind.name, kind.version, kind.queue.name, kind.priority.name(), kind.max_attempts);
         let table = [
             ("check_leaderboards", 1, "maintenance", "normal", 5),
+            ("close_sitting", 1, "maintenance", "high", 5),
             ("close_stale_sessions", 1, "maintenance", "normal", 5),
             ("discard_exports", 1, "maintenance", "normal", 5),
             ("explain_answer", 1, "ai", "normal", 4),

@@ -64,7 +64,7 @@ impl Job for SendEmail {
 async fn result_letter(platform: &Platform, user: UserId, attempt: AttemptId) -> anyhow::Result<Option<Letter>> {
     let graded = results::find(&mut *platform.database.acquire().await?, user, attempt).await?;
     let Some(graded) = graded else { return Ok(None) };
-    let Some(sheet) = platform.catalogue.find(graded.test_id).await? else { return Ok(None) };
+    let Some(sheet) = platform.catalogue.taken(graded.taken()).await? else { return Ok(None) };
     let link = link(&platform.public_url, attempt);
     let lines = lines(&sheet.questions, &graded.feedback);
     let text = ResultText { graded: &graded, lines: &lines, link: &link }.render()?;

@@ -37,31 +37,28 @@ impl Job for UpdateLeaderboard {
             Recorded::Best(boards) => recording.result(json!({ "best_in": boards })),
             Recorded::NoResult => tracing::warn!(attempt = %self.attempt_id, "the attempt to be ranked has no result"),
         }
-        self.tell(recording).await
+        tell(self.attempt_id, recording).await
     }
 
     /// The result is there, ranked or not.
     async fn buried(&self, recording: &mut Recording<'_>) -> anyhow::Result<()> {
-        self.tell(recording).await
+        tell(self.attempt_id, recording).await
     }
 }
 
-impl UpdateLeaderboard {
-    async fn tell(&self, recording: &mut Recording<'_>) -> anyhow::Result<()> {
-        let outcome = results::outcome(recording.transaction().await?, self.attempt_id).await?;
-        if let Some(Outcome { user_id, test_id, title, score, max_score }) = outcome {
-            recording.submit(&NotifyUser {
-                user_id,
-                kind: "attempt_graded".to_owned(),
-                title: format!("Your result: {title}"),
-                body: format!("You earned {score} of {max_score} points."),
-                data: json!({
-                    "attempt_id": self.attempt_id, "test_id": test_id, "score": score, "max_score": max_score,
-                }),
-            });
-        }
-        Ok(())
+/// Tells the student the result, if there is one.
+pub(super) async fn tell(attempt_id: AttemptId, recording: &mut Recording<'_>) -> anyhow::Result<()> {
+    let outcome = results::outcome(recording.transaction().await?, attempt_id).await?;
+    if let Some(Outcome { user_id, test_id, title, score, max_score }) = outcome {
+        recording.submit(&NotifyUser {
+            user_id,
+            kind: "attempt_graded".to_owned(),
+            title: format!("Your result: {title}"),
+            body: format!("You earned {score} of {max_score} points."),
+            data: json!({ "attempt_id": attempt_id, "test_id": test_id, "score": score, "max_score": max_score }),
+        });
     }
+    Ok(())
 }
 
 #[cfg(test)]

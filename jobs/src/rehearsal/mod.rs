@@ -12,6 +12,7 @@ use bellwork_shared::answers::{Answer, Response};
 use bellwork_shared::attempts::{self, NewAttempt};
 use bellwork_shared::catalogue::Catalogue;
 use bellwork_shared::config::mail::MailConfig;
+use bellwork_shared::editions::Taken;
 use bellwork_shared::ids::{AttemptId, JobId, QuestionId, TestId, UserId};
 use bellwork_shared::ledger;
 use bellwork_shared::points::Points;
@@ -158,6 +159,11 @@ pub(crate) async fn publish_test(conn: &mut PgConnection) -> PracticeTest {
     let insert = "insert into practice_tests (id, slug, title, subject, description, passage, max_score, source_hash) \
                   values ($1, $2, 'The harbour', 'reading', '', 'The mill stood still.', 900, '')";
     sqlx::query(insert).bind(id.0).bind(id.to_string()).execute(&mut *conn).await.unwrap();
+    let insert = "insert into test_versions \
+                  (test_id, version, title, subject, description, passage, max_score, source_hash) \
+                  select id, 1, title, subject, description, passage, max_score, source_hash from practice_tests \
+                  where id = $1";
+    sqlx::query(insert).bind(id.0).execute(&mut *conn).await.unwrap();
     let choices = json!([{"id": "a", "text": "Ann"}, {"id": "b", "text": "Bea & <Co>"}, {"id": "c", "text": "Cid"}]);
     let key_points = json!([
         {"id": "k1", "text": "The mill was a failure.", "terms": [["mill"], ["failed", "jammed"]]},
@@ -206,7 +212,15 @@ pub(crate) async fn attempt(
     let answers: Vec<_> =
         questions.zip(responses).map(|(question_id, response)| Answer { question_id, response }).collect();
     let (id, job) = (AttemptId::new(), JobId::new());
-    let new = NewAttempt { id, user, test: test.id, job, answers: &answers, max_score: Points(900) };
+    let new = NewAttempt {
+        id,
+        user,
+        taken: Taken::Edition(test.id, 1),
+        job,
+        answers: &answers,
+        max_score: Points(900),
+        sat: None,
+    };
     attempts::insert(conn, &new).await.unwrap();
     id
 }

@@ -8,6 +8,10 @@ use serde_json::{Map, Value};
 use super::Finding;
 
 const MAX_SLUG: usize = 64;
+/// The longest text, in characters: a passage of some ten pages.
+const MAX_TEXT: usize = 30_000;
+/// No list of a test file needs more items.
+const MAX_ITEMS: usize = 500;
 
 /// An object whose fields are being read. What cannot be read becomes a finding and a stand-in value.
 pub(super) struct Fields<'json, 'read> {
@@ -105,6 +109,10 @@ impl<'json, 'read> Fields<'json, 'read> {
     pub(super) fn list(&mut self, name: &'static str, least: usize) -> &'json [Value] {
         let Some(value) = self.required(name) else { return &[] };
         match value {
+            Value::Array(items) if items.len() > MAX_ITEMS => {
+                self.note(name, format!("It must hold at most {MAX_ITEMS}; it holds {}.", items.len()));
+                &[]
+            }
             Value::Array(items) if items.len() >= least => items,
             Value::Array(items) => {
                 self.note(name, format!("It must hold at least {least}; it holds {}.", items.len()));
@@ -163,6 +171,7 @@ fn text(value: &Value, pointer: &str, findings: &mut Vec<Finding>) -> String {
         None => "It must be a text.",
         Some(text) if text.trim().is_empty() => "It must not be blank.",
         Some(text) if text.contains('\0') => "It must not hold the character NUL.",
+        Some(text) if text.chars().count() > MAX_TEXT => "It is too long.",
         Some(text) => return text.to_owned(),
     };
     note(findings, pointer, detail);

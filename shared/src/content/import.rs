@@ -1,4 +1,4 @@
-//! From a validated test to its rows, in the caller's transaction.
+//! From a validated test to the rows of its next version, in the caller's transaction.
 
 use sqlx::PgConnection;
 use sqlx::types::Json;
@@ -6,17 +6,14 @@ use sqlx::types::Json;
 use super::{QuestionEntry, TestFile};
 use crate::ids::{QuestionId, TestId};
 use crate::points::Points;
-use crate::practice_tests::{Choice, QuestionKind};
-
-/// Added to positions while questions change places: a place must be positive and free at each step.
-const OUT_OF_THE_WAY: i16 = 16_384;
+use crate::practice_tests::QuestionKind;
 
 /// What to do with a test that exists with other content.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnDifference {
     /// Leave it alone.
     Refuse,
-    /// Replace its texts and keys, question by question, by their slugs.
+    /// Publish it as the next version. Attempts at the earlier ones keep their texts and keys.
     Replace,
 }
 
@@ -37,51 +34,44 @@ pub enum ImportError {
     /// It exists with other content, and was to be left alone.
     #[error("the test \"{0}\" exists with other content")]
     Different(String),
-    /// Attempts were made at questions that would ask or earn something else.
-    #[error("students have taken the test \"{slug}\", and these questions would ask or earn something else: {}", questions.join(", "))]
-    InUse {
-        /// The test.
-        slug: String,
-        /// Slugs of questions that were added or taken away, or whose kind, points or choices changed.
-        questions: Vec<String>,
-    },
     /// The database failed.
     #[error("the test could not be written")]
     Database(#[from] sqlx::Error),
 }
 
-/// Writes `test` unless it is there with this content. Results that students have already got stay as they are.
+/// Publishes `test` unless students get this content already.
 ///
 /// # Errors
-/// If the test exists with content that must not be replaced, or the database fails.
+/// If the test exists with other content that is to be left alone, or the database fails.
 pub async fn import(
     conn: &mut PgConnection,
     test: &TestFile,
     on_difference: OnDifference,
 ) -> Result<Imported, ImportError> {
-    let hash = test.source_hash();
-    if let Some(id) = insert_test(conn, test, &hash).await? {
-        put_questions(conn, id, &test.questions).await?;
+    if let Some(id) = insert(conn, test).await? {
+        publish(conn, id, test).await?;
         return Ok(Imported::Created);
     }
-    let (id, present) = lock_test(conn, &test.slug).await?;
-    if present == hash {
+    let (id, present) = lock_by_slug(conn, &test.slug).await?;
+    if present == test.source_hash() {
         return Ok(Imported::Unchanged);
     }
     if on_difference == OnDifference::Refuse {
         return Err(ImportError::Different(test.slug.clone()));
     }
-    refuse_if_in_use(conn, id, test).await?;
-    update_test(conn, id, test, &hash).await?;
-    put_questions(conn, id, &test.questions).await?;
+    publish(conn, id, test).await?;
     Ok(Imported::Replaced)
 }
 
-async fn insert_test(conn: &mut PgConnection, test: &TestFile, hash: &str) -> sqlx::Result<Option<TestId>> {
+/// Makes a test that has no version yet; none if its slug is taken.
+///
+/// # Errors
+/// If the database fails.
+pub(crate) async fn insert(conn: &mut PgConnection, test: &TestFile) -> sqlx::Result<Option<TestId>> {
     sqlx::query_scalar!(
         r#"
-        insert into practice_tests (id, slug, title, subject, description, passage, max_score, source_hash)
-        values ($1, $2, $3, $4, $5, $6, $7, $8) on conflict (slug) do nothing
+        insert into practice_tests (id, slug, title, subject, description, max_score, source_hash, version)
+        values ($1, $2, $3, $4, $5, $6, '', null) on conflict (slug) do nothing
         returning id as "id: TestId"
         "#,
         TestId::new() as TestId,
@@ -89,125 +79,150 @@ async fn insert_test(conn: &mut PgConnection, test: &TestFile, hash: &str) -> sq
         test.title,
         test.subject,
         test.description,
-        test.passage,
         test.max_score() as Points,
-        hash,
     )
     .fetch_optional(conn)
     .await
 }
 
-/// The test's id and hash. Until the transaction ends no attempt at it can be accepted.
-async fn lock_test(conn: &mut PgConnection, slug: &str) -> sqlx::Result<(TestId, String)> {
+async fn lock_by_slug(conn: &mut PgConnection, slug: &str) -> sqlx::Result<(TestId, String)> {
     let row =
         sqlx::query!(r#"select id as "id: TestId", source_hash from practice_tests where slug = $1 for update"#, slug);
     row.fetch_one(conn).await.map(|row| (row.id, row.source_hash))
 }
 
-async fn refuse_if_in_use(conn: &mut PgConnection, id: TestId, test: &TestFile) -> Result<(), ImportError> {
-    let questions = differing(&shapes(conn, id).await?, test);
-    if questions.is_empty() || !has_attempts(conn, id).await? {
-        return Ok(());
+/// What a publication came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Published {
+    /// Students get this new version.
+    Next(i32),
+    /// Students get this version, which has the same content.
+    Unchanged(i32),
+}
+
+/// Makes `content` what students get, and opens the test if it was archived. Attempts and sittings keep their versions.
+///
+/// # Errors
+/// If the database fails.
+pub async fn publish(conn: &mut PgConnection, id: TestId, content: &TestFile) -> sqlx::Result<Published> {
+    let hash = content.source_hash();
+    let row = sqlx::query!("select version, source_hash from practice_tests where id = $1 for update", id as TestId);
+    let present = row.fetch_one(&mut *conn).await?;
+    if let Some(version) = present.version.filter(|_| present.source_hash == hash) {
+        reopen(conn, id, version).await?;
+        return Ok(Published::Unchanged(version));
     }
-    Err(ImportError::InUse { slug: test.slug.clone(), questions })
+    retire(conn, id).await?;
+    let version = present.version.unwrap_or_default() + 1;
+    insert_version(conn, id, version, content, &hash).await?;
+    for (position, question) in (1..).zip(&content.questions) {
+        insert_question(conn, Place { test: id, version, position }, question, content).await?;
+    }
+    point_to(conn, id, version).await?;
+    Ok(Published::Next(version))
 }
 
-/// What attempts at a question rely on.
-struct Shape {
-    slug: String,
-    kind: QuestionKind,
-    points: Points,
-    choices: Json<Vec<Choice>>,
-}
-
-async fn shapes(conn: &mut PgConnection, id: TestId) -> sqlx::Result<Vec<Shape>> {
-    sqlx::query_as!(
-        Shape,
-        r#"
-        select slug, kind as "kind: QuestionKind", points as "points: Points", choices as "choices: Json<Vec<Choice>>"
-        from questions where test_id = $1 order by position
-        "#,
-        id as TestId,
-    )
-    .fetch_all(conn)
-    .await
-}
-
-fn differing(present: &[Shape], test: &TestFile) -> Vec<String> {
-    let entry = |slug: &str| test.questions.iter().find(|question| question.slug == slug);
-    let changed = present.iter().filter(|shape| !entry(&shape.slug).is_some_and(|entry| fits(shape, entry)));
-    let added = test.questions.iter().filter(|entry| !present.iter().any(|shape| shape.slug == entry.slug));
-    changed.map(|shape| shape.slug.clone()).chain(added.map(|entry| entry.slug.clone())).collect()
-}
-
-fn fits(shape: &Shape, entry: &QuestionEntry) -> bool {
-    let named = |choice: &Choice| entry.choices.iter().any(|other| other.id == choice.id);
-    shape.kind == entry.kind
-        && shape.points == entry.points
-        && shape.choices.len() == entry.choices.len()
-        && shape.choices.iter().all(named)
-}
-
-async fn has_attempts(conn: &mut PgConnection, id: TestId) -> sqlx::Result<bool> {
-    let found =
-        sqlx::query_scalar!(r#"select exists (select from attempts where test_id = $1) as "found!""#, id as TestId);
-    found.fetch_one(conn).await
-}
-
-async fn update_test(conn: &mut PgConnection, id: TestId, test: &TestFile, hash: &str) -> sqlx::Result<()> {
+async fn reopen(conn: &mut PgConnection, id: TestId, version: i32) -> sqlx::Result<()> {
     sqlx::query!(
-        r#"
-        update practice_tests set title = $2, subject = $3, description = $4, passage = $5, max_score = $6, source_hash = $7
-        where id = $1
-        "#,
+        "update practice_tests set archived_at = null, revision = revision + 1 where id = $1 and archived_at is not null",
         id as TestId,
-        test.title,
-        test.subject,
-        test.description,
-        test.passage,
-        test.max_score() as Points,
-        hash,
     )
     .execute(&mut *conn)
     .await?;
-    let kept: Vec<_> = test.questions.iter().map(|question| question.slug.clone()).collect();
-    sqlx::query!("delete from questions where test_id = $1 and slug <> all($2)", id as TestId, &kept)
-        .execute(&mut *conn)
-        .await?;
-    sqlx::query!("update questions set position = position + $2 where test_id = $1", id as TestId, OUT_OF_THE_WAY)
+    sqlx::query!(
+        r#"
+        update questions set listed = true
+        from test_versions
+        where (questions.test_id, questions.version) = ($1, $2) and not listed
+              and (test_versions.test_id, test_versions.version) = ($1, $2) and time_limit is null
+        "#,
+        id as TestId,
+        version,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Ends the version that students get, if there is one.
+async fn retire(conn: &mut PgConnection, id: TestId) -> sqlx::Result<()> {
+    sqlx::query!(
+        "update test_versions set superseded_at = now() where test_id = $1 and superseded_at is null",
+        id as TestId,
+    )
+    .execute(&mut *conn)
+    .await?;
+    unlist(conn, id).await
+}
+
+/// Takes the test's questions out of the bank.
+///
+/// # Errors
+/// If the database fails.
+pub(crate) async fn unlist(conn: &mut PgConnection, id: TestId) -> sqlx::Result<()> {
+    sqlx::query!("update questions set listed = false where test_id = $1 and listed", id as TestId)
         .execute(conn)
         .await?;
     Ok(())
 }
 
-async fn put_questions(conn: &mut PgConnection, test: TestId, questions: &[QuestionEntry]) -> sqlx::Result<()> {
-    for (position, question) in (1..).zip(questions) {
-        put_question(conn, test, position, question).await?;
-    }
-    Ok(())
-}
-
-async fn put_question(
+async fn insert_version(
     conn: &mut PgConnection,
-    test: TestId,
-    position: i16,
-    question: &QuestionEntry,
+    id: TestId,
+    version: i32,
+    content: &TestFile,
+    hash: &str,
 ) -> sqlx::Result<()> {
     sqlx::query!(
         r#"
-        insert into questions (id, test_id, slug, position, kind, topic, difficulty, prompt, choices, answer_key,
-                               explanation, points)
-        values ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-        on conflict (test_id, slug) do update
-        set position = excluded.position, kind = excluded.kind, topic = excluded.topic,
-            difficulty = excluded.difficulty, prompt = excluded.prompt, choices = excluded.choices,
-            answer_key = excluded.answer_key, explanation = excluded.explanation, points = excluded.points
+        insert into test_versions (test_id, version, title, subject, description, passage, max_score, time_limit, source_hash)
+        values ($1, $2, $3, $4, $5, $6, $7, $8, $9)
+        "#,
+        id as TestId,
+        version,
+        content.title,
+        content.subject,
+        content.description,
+        content.passage,
+        content.max_score() as Points,
+        content.time_limit.map(Json) as _,
+        hash,
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Where a question stands.
+#[derive(Clone, Copy)]
+struct Place {
+    test: TestId,
+    version: i32,
+    position: i16,
+}
+
+/// A question of the same slug continues the lineage of the one before.
+async fn insert_question(
+    conn: &mut PgConnection,
+    place: Place,
+    question: &QuestionEntry,
+    content: &TestFile,
+) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        insert into questions (id, test_id, version, lineage, slug, position, kind, subject, topic, difficulty, prompt,
+                               choices, answer_key, explanation, points, standalone, listed)
+        values ($1, $2, $3,
+                coalesce((select lineage from questions where (test_id, version, slug) = ($2, $3 - 1, $4)), $1),
+                $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16)
         "#,
         QuestionId::new() as QuestionId,
-        test as TestId,
+        place.test as TestId,
+        place.version,
         question.slug,
-        position,
+        place.position,
         question.kind as QuestionKind,
+        content.subject,
         question.topic,
         question.difficulty,
         question.prompt,
@@ -215,6 +230,28 @@ async fn put_question(
         Json(&question.answer) as _,
         question.explanation,
         question.points as Points,
+        content.passage.is_none(),
+        content.time_limit.is_none(),
+    )
+    .execute(conn)
+    .await?;
+    Ok(())
+}
+
+/// Repeats the heading of the version in the test's own row, where lists read it.
+async fn point_to(conn: &mut PgConnection, id: TestId, version: i32) -> sqlx::Result<()> {
+    sqlx::query!(
+        r#"
+        update practice_tests as test
+        set version = edition.version, title = edition.title, subject = edition.subject,
+            description = edition.description, passage = edition.passage, max_score = edition.max_score,
+            time_limit = edition.time_limit, source_hash = edition.source_hash, archived_at = null,
+            revision = revision + 1
+        from test_versions as edition
+        where test.id = $1 and edition.test_id = $1 and edition.version = $2
+        "#,
+        id as TestId,
+        version,
     )
     .execute(conn)
     .await?;

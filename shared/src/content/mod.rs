@@ -2,21 +2,24 @@
 //!
 //! `content/*.json` are examples. A file is imported whole or not at all; what is wrong with it is told all at once.
 
+mod export;
 mod fields;
 mod import;
 mod reading;
 
-pub use import::{ImportError, Imported, OnDifference, import};
-pub use reading::read;
+pub use export::export;
+pub use import::{ImportError, Imported, OnDifference, Published, import, publish};
+pub(crate) use import::{insert, unlist};
+pub use reading::{check, read};
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::points::Points;
-use crate::practice_tests::{AnswerKey, Choice, QuestionKind};
+use crate::practice_tests::{AnswerKey, Choice, QuestionKind, TimeLimit};
 
 /// A practice test as its file says it, validated.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct TestFile {
     /// Names the test for ever.
     pub slug: String,
@@ -29,12 +32,15 @@ pub struct TestFile {
     /// A text that its questions are about.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub passage: Option<String>,
+    /// How long a student may take; none: as long as they like.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_limit: Option<TimeLimit>,
     /// In their order; at least one.
     pub questions: Vec<QuestionEntry>,
 }
 
 /// A question as its file says it.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct QuestionEntry {
     /// Names the question within the test for ever.
     pub slug: String,

@@ -5,7 +5,12 @@ use serde_json::Value;
 use super::fields::{Fields, no_duplicates, note, texts};
 use super::{Finding, QuestionEntry, TestFile};
 use crate::points::Points;
-use crate::practice_tests::{AnswerKey, Choice, ChoicesKey, KeyPoint, NumberKey, QuestionKind, TextKey};
+use crate::practice_tests::{
+    AnswerKey, Choice, ChoicesKey, KeyPoint, LateAnswers, NumberKey, QuestionKind, TextKey, TimeLimit,
+};
+
+/// The longest time limit, in minutes.
+const MAX_MINUTES: i16 = 600;
 
 /// Reads and validates a test file.
 ///
@@ -14,8 +19,16 @@ use crate::practice_tests::{AnswerKey, Choice, ChoicesKey, KeyPoint, NumberKey, 
 pub fn read(json: &str) -> Result<TestFile, Vec<Finding>> {
     let value: Value = serde_json::from_str(json)
         .map_err(|error| vec![Finding { pointer: String::new(), detail: format!("It is not JSON: {error}.") }])?;
+    check(&value)
+}
+
+/// Validates what a test file holds.
+///
+/// # Errors
+/// All that is wrong, at least one.
+pub fn check(value: &Value) -> Result<TestFile, Vec<Finding>> {
     let mut findings = Vec::new();
-    match test(&value, &mut findings) {
+    match test(value, &mut findings) {
         Some(test) if findings.is_empty() => Ok(test),
         _ => Err(findings),
     }
@@ -29,10 +42,26 @@ fn test(value: &Value, findings: &mut Vec<Finding>) -> Option<TestFile> {
         subject: fields.slug("subject"),
         description: fields.text("description"),
         passage: fields.optional_text("passage"),
+        time_limit: time_limit(&mut fields),
         questions: questions(&mut fields),
     };
     fields.close();
     Some(test)
+}
+
+fn time_limit(fields: &mut Fields<'_, '_>) -> Option<TimeLimit> {
+    let pointer = fields.at("time_limit");
+    let value = fields.optional("time_limit")?;
+    let mut fields = Fields::open(value, &pointer, fields.findings())?;
+    let minutes = fields.whole("minutes", 1..=MAX_MINUTES);
+    let late = fields
+        .optional("late")
+        .map_or(Some(LateAnswers::default()), |value| serde_json::from_value(value.clone()).ok());
+    if late.is_none() {
+        fields.note("late", "It must be refuse or mark.");
+    }
+    fields.close();
+    Some(TimeLimit { minutes, late: late? })
 }
 
 fn questions(fields: &mut Fields<'_, '_>) -> Vec<QuestionEntry> {

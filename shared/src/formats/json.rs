@@ -68,6 +68,9 @@ fn read_head(mut head: Map<String, Value>, gathering: &mut Gathering) {
     gathering.head.subject = text("subject");
     gathering.head.description = text("description").filter(|_| !no_description);
     gathering.head.passage = text("passage");
+    if !findings.iter().any(|finding| finding.pointer.starts_with("/time_limit")) {
+        gathering.head.time_limit = serde_json::from_value(whole["time_limit"].clone()).ok();
+    }
 }
 
 fn read_question(index: usize, mut question: Value, gathering: &mut Gathering) {

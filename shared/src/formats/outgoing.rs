@@ -42,6 +42,9 @@ pub(super) fn note_head(test: &TestFile, passage: Passage, notes: &mut Notes) {
     if !test.description.is_empty() {
         notes.lost("/description", "The description of the test is not in the file.", "");
     }
+    if test.time_limit.is_some() {
+        notes.lost("/time_limit", "The time limit of the test is not in the file.", "");
+    }
     if passage == Passage::NotHeld && test.passage.is_some() {
         notes.lost("/passage", "The passage of the test is not in the file.", "");
     }

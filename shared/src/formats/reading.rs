@@ -3,6 +3,7 @@
 use super::notes::{Notes, Problem, Severity};
 use super::slugs::{fingerprint, slug_of};
 use crate::content::{QuestionEntry, TestFile};
+use crate::practice_tests::TimeLimit;
 
 /// What the questions are about if nobody says.
 const DEFAULT_SUBJECT: &str = "general";
@@ -30,6 +31,7 @@ pub struct Head {
     pub(super) subject: Option<String>,
     pub(super) description: Option<String>,
     pub(super) passage: Option<String>,
+    pub(super) time_limit: Option<TimeLimit>,
 }
 
 /// What the one who imports says of the test. It wins over what the file says.
@@ -90,6 +92,7 @@ impl Reading {
             subject: subject.unwrap_or_else(|| DEFAULT_SUBJECT.to_owned()),
             description: head.description.clone().unwrap_or_default(),
             passage: head.passage.clone(),
+            time_limit: head.time_limit,
             questions: self.questions.clone(),
         })
     }

@@ -152,6 +152,7 @@ fn test_of(kind: BoxedStrategy<(QuestionKind, Vec<Choice>, AnswerKey)>) -> impl 
             subject: "biology".to_owned(),
             description: "All kinds.".to_owned(),
             passage,
+            time_limit: None,
             questions: questions.into_iter().enumerate().map(entry).collect(),
         }
     })

@@ -185,7 +185,7 @@ async fn drift(conn: &mut PgConnection, scope: Scope, students: &[UserId]) -> sq
         with graded as (
             select id, test_id, user_id, score, submitted_at, graded_at, (submitted_at at time zone 'UTC') as utc
             from attempts
-            where user_id = any($1) and status = 'graded' and (test_id = $2 or $2::uuid is null)
+            where user_id = any($1) and status = 'graded' and ranks and (test_id = $2 or $2::uuid is null)
         ), best as (
             select distinct on (test_id, period, starts_on, user_id)
                    test_id, period, starts_on, user_id, score, id, submitted_at, graded_at

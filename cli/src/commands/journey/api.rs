@@ -7,7 +7,7 @@ use bellwork_shared::answers::Answer;
 use bellwork_shared::attempts::{AttemptStatus, Feedback};
 use bellwork_shared::ids::{AttemptId, JobId, QuestionId, TestId, UserId};
 use bellwork_shared::points::Points;
-use bellwork_shared::practice_tests::{Choice, QuestionKind};
+use bellwork_shared::practice_tests::{Choice, QuestionKind, TimeLimit};
 use reqwest::header::{ACCEPT, AUTHORIZATION};
 use reqwest::{RequestBuilder, Response};
 use serde::de::DeserializeOwned;
@@ -53,6 +53,7 @@ struct Listed {
 #[derive(Debug, Deserialize)]
 struct ListedTest {
     id: TestId,
+    time_limit: Option<TimeLimit>,
 }
 
 /// A test to take.
@@ -168,10 +169,10 @@ impl Api {
         Ok(registered.user)
     }
 
-    /// The tests there are.
+    /// The tests that can be taken without a start: those without a time limit.
     pub(super) async fn tests(&self) -> anyhow::Result<Vec<TestId>> {
         let listed: Listed = self.json("The list of tests", self.client.get(self.at("/tests?limit=100"))).await?;
-        Ok(listed.items.into_iter().map(|test| test.id).collect())
+        Ok(listed.items.into_iter().filter(|test| test.time_limit.is_none()).map(|test| test.id).collect())
     }
 
     /// A test with its questions.

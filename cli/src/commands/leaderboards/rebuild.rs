@@ -49,9 +49,9 @@ impl Rebuild {
 
     async fn must_name_a_test(&self, conn: &mut PgConnection) -> anyhow::Result<()> {
         let Some(test) = self.test else { return Ok(()) };
-        match practice_tests::find(conn, test).await? {
-            Some(_) => Ok(()),
-            None => Err(Misuse(format!("There is no test {test}.")).into()),
+        if practice_tests::exists(conn, test).await? {
+            return Ok(());
         }
+        Err(Misuse(format!("There is no test {test}.")).into())
     }
 }

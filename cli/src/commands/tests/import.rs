@@ -31,7 +31,7 @@ pub(crate) struct Import {
     /// What the test is about, such as biology.
     #[arg(long)]
     subject: Option<String>,
-    /// If the test exists with other content, replace its texts and keys, question by question, by their slugs.
+    /// If the test exists with other content, publish this as its next version.
     #[arg(long)]
     replace: bool,
     /// Import although some of the file is lost, and end with 0.
@@ -96,8 +96,7 @@ async fn import(conn: &mut PgConnection, test: &TestFile, on_difference: OnDiffe
     content::import(conn, test, on_difference).await.map_err(|error| {
         let sentence = format!("Nothing was imported: {error}.");
         match error {
-            ImportError::Different(_) => advised(sentence, "Use --replace to replace its texts and keys."),
-            ImportError::InUse { .. } => advised(sentence, "Give the new version of the test a title of its own."),
+            ImportError::Different(_) => advised(sentence, "Use --replace to publish it as the next version."),
             ImportError::Database(_) => anyhow::Error::new(error).context("nothing was imported"),
         }
     })
@@ -115,7 +114,7 @@ fn show(test: &TestFile, outcome: &str, reading: &Reading, screen: &mut Screen) 
     let done = match outcome {
         "created" => "is imported",
         "unchanged" => "is there with this content; nothing was changed",
-        "replaced" => "is replaced; results that students have got stay as they are",
+        "replaced" => "has a new version; what students took stays as it was",
         _ => "could be imported; nothing was changed",
     };
     let (questions, max_score) = (test.questions.len(), test.max_score());

@@ -1,0 +1,202 @@
+//! The question bank, without answers to students.
+
+use actix_web::web;
+use bellwork_shared::practice_tests::QuestionKind;
+use bellwork_shared::question_bank::{self, BankQuestion, BankTopic, Filter, Reader, Spot};
+use bellwork_shared::users::Role;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::app::App;
+use crate::auth::SignedIn;
+use crate::cursor::{self, Cursors, Listed, Page};
+use crate::error::ApiError;
+use crate::input::Query;
+use crate::reply::Json;
+
+/// The longest name of a subject or a topic.
+const MAX_NAME: usize = 64;
+/// The longest search.
+const MAX_WORDS: usize = 200;
+/// So far an operator can jump.
+const MAX_PAGE: u32 = 10_000;
+/// Bytes of a filter's digest in its cursors: enough to notice that it is another.
+const MARK: usize = 8;
+
+/// Which questions, and which part of them.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Search {
+    /// What the test is about, such as `mathematics`.
+    #[param(max_length = 64, pattern = "^[^\\u0000]*$")]
+    subject: Option<String>,
+    /// What the question is about, such as `linear-equations`.
+    #[param(max_length = 64, pattern = "^[^\\u0000]*$")]
+    topic: Option<String>,
+    /// From 1 (easy) to 3.
+    #[param(minimum = 1, maximum = 3)]
+    difficulty: Option<i16>,
+    /// How it is asked and answered.
+    #[param(inline)]
+    kind: Option<QuestionKind>,
+    /// Words, "phrases", `or` and `-`; the best come first.
+    #[param(max_length = 200, pattern = "^[^\\u0000]*$")]
+    q: Option<String>,
+    /// How many at the most; 20 unless told.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u32>,
+    /// Where the last answer said that the list goes on; good for the same filters alone.
+    #[param(format = "cursor")]
+    cursor: Option<String>,
+    /// For operators: this page, counted from 1, with a total.
+    #[param(minimum = 1, maximum = 10_000)]
+    page: Option<u32>,
+    /// For operators: how many a page holds; the limit unless told.
+    #[param(minimum = 1, maximum = 100)]
+    per_page: Option<u32>,
+}
+
+/// A part of the bank.
+#[derive(Serialize, ToSchema)]
+pub(super) struct BankPart {
+    items: Vec<BankQuestion>,
+    /// Where it goes on; none at its end, and none beside a page.
+    next_cursor: Option<String>,
+    /// How many questions there are; beside a page.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    total: Option<i64>,
+}
+
+/// `GET /api/question-bank`
+pub(super) async fn search(
+    app: web::Data<App>,
+    caller: SignedIn,
+    query: Query<Search>,
+) -> Result<Json<BankPart>, ApiError> {
+    let mut search = query.0;
+    let filter = search.filter()?;
+    let reader = if caller.user.role == Role::Admin { Reader::Operator } else { Reader::Student };
+    match (search.page, search.per_page) {
+        (None, None) => listed(&app, &filter, reader, search.limit, search.cursor).await,
+        _ if reader == Reader::Student => Err(ApiError::Forbidden("Pages are for operators; use limit and cursor.")),
+        _ if search.cursor.is_some() => Err(ApiError::missing("/cursor", "A page has no cursor.")),
+        (page, per_page) => paged(&app, &filter, page.unwrap_or(1), per_page.or(search.limit)).await,
+    }
+}
+
+impl Search {
+    fn filter(&mut self) -> Result<Filter, ApiError> {
+        Ok(Filter {
+            subject: check_name("/subject", self.subject.take())?,
+            topic: check_name("/topic", self.topic.take())?,
+            difficulty: check_difficulty(self.difficulty)?,
+            kind: self.kind,
+            words: check_text("/q", self.q.take(), MAX_WORDS)?,
+        })
+    }
+}
+
+/// The name of a subject or a topic.
+///
+/// # Errors
+/// 422 if it cannot be one.
+pub(super) fn check_name(pointer: &str, name: Option<String>) -> Result<Option<String>, ApiError> {
+    check_text(pointer, name, MAX_NAME)
+}
+
+/// How hard questions are.
+///
+/// # Errors
+/// 422 if they cannot be.
+pub(super) fn check_difficulty(difficulty: Option<i16>) -> Result<Option<i16>, ApiError> {
+    match difficulty {
+        Some(difficulty) if !(1..=3).contains(&difficulty) => {
+            Err(ApiError::invalid("/difficulty", "The difficulty is between 1 and 3."))
+        }
+        difficulty => Ok(difficulty),
+    }
+}
+
+fn check_text(pointer: &str, text: Option<String>, most: usize) -> Result<Option<String>, ApiError> {
+    match text {
+        Some(text) if text.contains('\0') => Err(ApiError::invalid(pointer, "It must not hold the character NUL.")),
+        Some(text) if text.chars().count() > most => {
+            Err(ApiError::invalid(pointer, format!("It must not be longer than {most} characters.")))
+        }
+        text => Ok(text.filter(|text| !text.trim().is_empty())),
+    }
+}
+
+async fn listed(
+    app: &App,
+    filter: &Filter,
+    reader: Reader,
+    limit: Option<u32>,
+    cursor: Option<String>,
+) -> Result<Json<BankPart>, ApiError> {
+    let page = Page { limit, cursor };
+    let limit = page.limit()?;
+    let cursors = Cursors::of(app, "/api/question-bank").await?;
+    let (mark, position) = (mark(filter), cursors.position::<(String, Spot)>(&page)?);
+    let after = match position {
+        Some((other, _)) if other != mark => {
+            return Err(ApiError::invalid("/cursor", "This cursor belongs to other filters; start without one."));
+        }
+        position => position.map(|(_, spot)| spot),
+    };
+    let mut conn = app.database.acquire().await?;
+    let questions = question_bank::search(&mut conn, filter, reader, after, limit + 1).await?;
+    let spot = |question: &BankQuestion| (mark.clone(), Spot { rank: question.rank, id: question.id });
+    let Listed { items, next_cursor } = cursors.listed(questions, limit, spot);
+    Ok(Json(BankPart { items, next_cursor, total: None }))
+}
+
+/// What tells one filter from another.
+fn mark(filter: &Filter) -> String {
+    let digest = Sha256::digest(format!("{filter:?}"));
+    digest[..MARK].iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+async fn paged(app: &App, filter: &Filter, page: u32, per_page: Option<u32>) -> Result<Json<BankPart>, ApiError> {
+    if !(1..=MAX_PAGE).contains(&page) {
+        return Err(ApiError::invalid("/page", format!("The page is between 1 and {MAX_PAGE}.")));
+    }
+    let per_page = cursor::limit(per_page)
+        .map_err(|_| ApiError::invalid("/per_page", "A page holds between 1 and 100 questions."))?;
+    let mut conn = app.database.acquire().await?;
+    let skipped = i64::from(page - 1) * per_page;
+    let items = question_bank::jump(&mut conn, filter, Reader::Operator, skipped, per_page).await?;
+    let total = question_bank::total(&mut conn, filter).await?;
+    Ok(Json(BankPart { items, next_cursor: None, total: Some(total) }))
+}
+
+/// Which topics.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+pub(super) struct WhichTopics {
+    /// Only this subject.
+    #[param(max_length = 64, pattern = "^[^\\u0000]*$")]
+    subject: Option<String>,
+    /// How many at the most; 20 unless told.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u32>,
+    /// Where the last answer said that the list goes on.
+    #[param(format = "cursor")]
+    cursor: Option<String>,
+}
+
+/// `GET /api/question-bank/topics`, by subject and topic
+pub(super) async fn topics(
+    app: web::Data<App>,
+    query: Query<WhichTopics>,
+) -> Result<Json<Listed<BankTopic>>, ApiError> {
+    let WhichTopics { subject, limit, cursor } = query.0;
+    let (subject, page) = (check_name("/subject", subject)?, Page { limit, cursor });
+    let limit = page.limit()?;
+    let cursors = Cursors::of(&app, "/api/question-bank/topics").await?;
+    let after: Option<(String, String)> = cursors.position(&page)?;
+    let mut conn = app.database.acquire().await?;
+    let topics = question_bank::topics(&mut conn, subject.as_deref(), after, limit + 1).await?;
+    Ok(Json(cursors.listed(topics, limit, |topic| (topic.subject.clone(), topic.topic.clone()))))
+}

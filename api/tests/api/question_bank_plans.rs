@@ -1,0 +1,79 @@
+//! What PostgreSQL does with the bank's statements when it holds 200,000 questions.
+
+use bellwork_shared::ids::{QuestionId, UserId};
+use bellwork_shared::practice;
+use bellwork_shared::practice_tests::QuestionKind;
+use bellwork_shared::question_bank::{self, Filter, Reader, Spot};
+use sqlx::{Executor, PgConnection, PgPool};
+use uuid::Uuid;
+
+/// Two hundred tests of a thousand questions in twenty subjects with ten topics each.
+const QUESTIONS: &str = r#"
+    insert into questions (id, test_id, slug, position, kind, subject, topic, difficulty, prompt, choices, answer_key,
+                           explanation, points)
+    select gen_random_uuid(), test.id, 'q' || n, n,
+           (enum_range(null::question_kind))[1 + n % 4], 'subject-' || test.number % 20,
+           'topic-' || test.number % 20 || '-' || n % 10, 1 + n % 3,
+           'Question ' || n || ' about word' || (test.number * 1000 + n) % 5000 || ' and rare' || test.number * 1000 + n,
+           '[]', '{"number": 1, "tolerance": 0}', 'So it is.', 100
+    from (select id, row_number() over () as number from practice_tests) as test, generate_series(1, 1000) as n"#;
+
+async fn fill(conn: &mut PgConnection) {
+    let tests = "insert into practice_tests (id, slug, title, subject, description, max_score, source_hash)
+                 select gen_random_uuid(), 'test-' || n, '', '', '', 100, '' from generate_series(1, 200) as n";
+    sqlx::query(tests).execute(&mut *conn).await.unwrap();
+    sqlx::query(QUESTIONS).execute(&mut *conn).await.unwrap();
+    sqlx::query("vacuum analyze questions").execute(&mut *conn).await.unwrap();
+}
+
+fn filters() -> Vec<Filter> {
+    let (subject, topic) = (Some("subject-3".to_owned()), Some("topic-3-4".to_owned()));
+    let (difficulty, kind) = (Some(2), Some(QuestionKind::Numeric));
+    let words = |words: &str| Some(words.to_owned());
+    let none = Filter::default;
+    vec![
+        none(),
+        Filter { subject: subject.clone(), ..none() },
+        Filter { topic: topic.clone(), ..none() },
+        Filter { difficulty, ..none() },
+        Filter { kind, ..none() },
+        Filter { subject: subject.clone(), topic: topic.clone(), ..none() },
+        Filter { subject: subject.clone(), difficulty, kind, ..none() },
+        Filter { subject, topic: topic.clone(), difficulty, kind, ..none() },
+        Filter { topic: Some("no-such-topic".to_owned()), difficulty, ..none() },
+        Filter { words: words("word77"), ..none() },
+        Filter { words: words("rare4711"), ..none() },
+        Filter { words: words("\"about word77\" -rare9"), difficulty, ..none() },
+        Filter { words: words("word77 or word78"), topic, ..none() },
+    ]
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn no_statement_reads_the_whole_table(database: PgPool) {
+    let mut conn = database.acquire().await.unwrap();
+    fill(&mut conn).await;
+    let before = scans(&mut conn).await;
+    let after = Some(Spot { rank: 0.05, id: QuestionId(Uuid::from_u128(u128::MAX / 2)) });
+    for filter in filters() {
+        for after in [None, after] {
+            question_bank::search(&mut conn, &filter, Reader::Student, after, 21).await.unwrap();
+        }
+        question_bank::jump(&mut conn, &filter, Reader::Operator, 40, 20).await.unwrap();
+        question_bank::total(&mut conn, &filter).await.unwrap();
+        if filter.words.is_none() {
+            practice::choose(&mut conn, UserId::new(), &filter, 20).await.unwrap();
+        }
+        assert_eq!(scans(&mut conn).await, before, "{filter:?}");
+    }
+    question_bank::topics(&mut conn, None, None, 21).await.unwrap();
+    assert_eq!(scans(&mut conn).await, before);
+    conn.execute("select count(*) from questions where explanation = ''").await.unwrap();
+    assert!(scans(&mut conn).await > before, "the server counts");
+}
+
+/// How often the whole table was read, as the server counts.
+async fn scans(conn: &mut PgConnection) -> i64 {
+    conn.execute("select pg_stat_force_next_flush()").await.unwrap();
+    let scans = "select coalesce(seq_scan, 0) from pg_stat_user_tables where relname = 'questions'";
+    sqlx::query_scalar(scans).fetch_one(conn).await.unwrap()
+}
