@@ -136,7 +136,8 @@ impl Cursors<'_> {
         Listed { items, next_cursor }
     }
 
-    fn seal<P: Serialize>(self, position: &P) -> String {
+    /// A cursor to `position`.
+    pub(crate) fn seal<P: Serialize>(self, position: &P) -> String {
         let position = serde_json::to_vec(position).expect("positions are ids and numbers");
         let signature = self.signer(&position).finalize().into_bytes();
         URL_SAFE_NO_PAD.encode([&signature[..SIGNATURE], &position[..]].concat())

@@ -2,6 +2,7 @@
 
 mod aids;
 mod books;
+pub mod bulk;
 pub mod context;
 pub mod envelope;
 pub mod failure;
@@ -17,6 +18,8 @@ pub mod recording;
 #[cfg(test)]
 mod rehearsal;
 pub mod rubric;
+pub mod running;
+pub mod schedules;
 pub mod steering;
 pub mod submit;
 pub mod tutor;

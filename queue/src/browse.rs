@@ -88,6 +88,15 @@ pub struct ServingProcess {
     pub info: Option<ProcessInfo>,
 }
 
+/// A job that a process runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RunningJob {
+    /// The job.
+    pub id: Uuid,
+    /// The process, see [`ServingProcess::process`].
+    pub process: String,
+}
+
 impl Inspector {
     /// A page of the jobs of `queue`, about `limit` of them; the cost grows with the page, not with the queue.
     ///
@@ -100,6 +109,32 @@ impl Inspector {
         let next_part = Cursor { part: from.part + 1, at: 0 };
         let next = next.map(|at| Cursor { at, ..from }).or((next_part.part < parts.len()).then_some(next_part));
         Ok(Page { ids, next })
+    }
+
+    /// The running jobs of `queue`, in no order, and no more than about `most`. They are as many as all processes have places.
+    ///
+    /// # Errors
+    /// If Redis fails.
+    pub async fn running(&self, queue: &str, most: usize) -> Result<Vec<RunningJob>, Error> {
+        let mut running = Vec::new();
+        for keys in self.parts(queue)? {
+            let mut from = 0;
+            while running.len() < most {
+                let mut scan = redis::cmd("HSCAN");
+                scan.arg(&*keys.leases).arg(from).arg("COUNT").arg(MAX_PAGE);
+                let (next, leases): (u64, Vec<(Vec<u8>, Vec<u8>)>) =
+                    scan.query_async(&mut self.0.connection.clone()).await?;
+                running.extend(leases.iter().filter_map(|(id, lease)| running_job(id, lease)));
+                from = next;
+                if next == 0 {
+                    break;
+                }
+            }
+        }
+        // While the hash changes, a walk may meet a job twice.
+        running.sort_unstable_by_key(|job: &RunningJob| job.id);
+        running.dedup_by_key(|job| job.id);
+        Ok(running)
     }
 
     async fn part_page(&self, keys: &Keys, listed: Listed, from: u64, limit: usize) -> Result<Part, Error> {
@@ -137,6 +172,12 @@ impl Inspector {
         };
         Ok(beats.into_iter().map(server).collect())
     }
+}
+
+/// A lease names its process after the priority.
+fn running_job(id: &[u8], lease: &[u8]) -> Option<RunningJob> {
+    let process = String::from_utf8_lossy(lease.get(1..9)?).into_owned();
+    Some(RunningJob { id: Uuid::from_slice(id).ok()?, process })
 }
 
 /// Reads a part of a list, or of a sorted set by rank, whose ids begin after `skip` bytes.

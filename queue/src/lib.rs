@@ -38,7 +38,7 @@ mod worker_process;
 
 pub use backend::{CANCEL_GRACE, RedisBackend, Settle, SettleLayer};
 pub use batch::Batch;
-pub use browse::{Cursor, Listed, Page, ServingProcess};
+pub use browse::{Cursor, Listed, Page, RunningJob, ServingProcess};
 pub use connection::{AddressError, Connection, Server};
 pub use delivery::{Delivery, Marks, Verdict};
 pub use drain::Drain;

@@ -110,7 +110,7 @@ fn beside(config: &Config, engine: &Engine, names: &[&'static str], executor: &E
     let (database, submitter) = (executor.platform.database.clone(), executor.submitter.clone());
     let mut tasks = JoinSet::new();
     tasks.spawn(relay::run(database.clone(), submitter.clone()));
-    tasks.spawn(schedule::run(database.clone(), submitter.clone(), schedule::ALL));
+    tasks.spawn(schedule::run(database.clone(), submitter.clone(), bellwork_jobs::schedules::ALL));
     let redis = reconcile::Connection::new(engine.connection(), &config.redis.prefix);
     tasks.spawn(reconcile::Reconciler { database, submitter, redis, every: config.worker.reconcile_every }.run());
     for queue in names {

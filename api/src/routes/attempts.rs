@@ -82,19 +82,22 @@ pub(super) async fn list(
     let limit = page.0.limit()?;
     let cursors = Cursors::of(&app, "/api/attempts").await?;
     let before: Option<AttemptId> = cursors.position(&page.0)?;
-    let attempts = attempts::list(&mut *app.database.acquire().await?, caller.user.id, before, limit + 1).await?;
+    let list = async |conn: &mut PgConnection| attempts::list(conn, caller.user.id, before, limit + 1).await;
+    let attempts = app.read(caller.reader(), list).await?;
     Ok(Json(cursors.listed(attempts, limit, |attempt| attempt.id)))
 }
 
 /// `GET /api/attempts/{id}`
 pub(super) async fn show(app: web::Data<App>, caller: SignedIn, id: Id<AttemptId>) -> Result<Json<Attempt>, ApiError> {
-    let attempt = attempts::find(&mut *app.database.acquire().await?, caller.user.id, id.0).await?;
+    let find = async |conn: &mut PgConnection| attempts::find(conn, caller.user.id, id.0).await;
+    let attempt = app.read(caller.reader(), find).await?;
     attempt.map(Json).ok_or(ApiError::NotFound)
 }
 
 /// `GET /api/attempts/{id}/review`: with the texts and keys of the version that was taken.
 pub(super) async fn review(app: web::Data<App>, caller: SignedIn, id: Id<AttemptId>) -> Result<Json<Review>, ApiError> {
-    let attempt = reviews::find(&mut *app.database.acquire().await?, caller.user.id, id.0).await?;
+    let find = async |conn: &mut PgConnection| reviews::find(conn, caller.user.id, id.0).await;
+    let attempt = app.read(caller.reader(), find).await?;
     let attempt = attempt.ok_or(ApiError::NotFound)?;
     if attempt.status != AttemptStatus::Graded {
         return Err(ApiError::Conflict("The attempt is not graded yet."));

@@ -66,6 +66,12 @@ pub(super) async fn view(app: &App, row: JobRow) -> JobView {
     let running = queued.as_ref().filter(|job| job.place == Place::Leased);
     let state = if running.is_some() { JobState::Running } else { row.state };
     let reported = running.and_then(steering::progress).map(|progress| progress.percent);
+    shown(JobRow { state, ..row }, reported)
+}
+
+/// The job as its row says, whose state may say that it runs.
+pub(super) fn shown(row: JobRow, reported: Option<u8>) -> JobView {
+    let state = row.state;
     let in_a_run = matches!(state, JobState::Running | JobState::Done);
     JobView {
         id: row.id,

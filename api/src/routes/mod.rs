@@ -1,12 +1,16 @@
 //! THE TABLE of routes: every path, its methods, who may use them, and which function answers. A new route is one function
 //! in a file here and one line below.
 
+mod admin_dead;
 mod admin_imports;
 mod admin_jobs;
+mod admin_jobs_bulk;
 mod admin_models;
 mod admin_queues;
+mod admin_schedules;
 mod admin_tests;
 mod admin_votes;
+mod admin_workers;
 mod ai;
 mod api_tokens;
 mod attempts;
@@ -27,6 +31,7 @@ mod practice_tests;
 mod question_bank;
 mod sessions;
 mod sittings;
+mod stats;
 mod stream;
 mod topics;
 
@@ -220,6 +225,7 @@ fn web() -> Vec<Path> {
         at("/api/notifications/{id}/read")
             .post(SignedIn, notifications::read, "Marks a notification as read.")
             .scope(Scope::NotificationsWrite),
+        at("/api/stats").get(Anyone, stats::show, "How much Bellwork is used; up to a minute old."),
         at("/api/openapi.json").get(Anyone, documents::openapi, "What this API takes and answers, as OpenAPI 3.1."),
         at("/api/docs").get(Anyone, documents::page, "The same, to be read and tried."),
         at("/api/docs/{file}").get(Anyone, documents::file, "What that page loads."),
@@ -249,6 +255,28 @@ fn operators() -> Vec<Path> {
         at("/api/admin/queues").get(Admins, admin_queues::list, "All queues with their counts."),
         at("/api/admin/queues/{name}/pause").post(Admins, admin_queues::pause, "Stops handing out a queue's jobs."),
         at("/api/admin/queues/{name}/resume").post(Admins, admin_queues::resume, "Hands out a queue's jobs again."),
+        at("/api/admin/workers").get(Admins, admin_workers::list, "The worker processes."),
+        at("/api/admin/schedules").get(Admins, admin_schedules::list, "The periodic jobs."),
+        at("/api/admin/schedules/{name}/run").post(
+            Admins,
+            admin_schedules::run,
+            "Submits a periodic job now, out of turn.",
+        ),
+        at("/api/admin/schedules/{name}/pause").post(
+            Admins,
+            admin_schedules::pause,
+            "Lets a schedule rest; what falls into its rest is left out.",
+        ),
+        at("/api/admin/schedules/{name}/resume").post(
+            Admins,
+            admin_schedules::resume,
+            "Lets a schedule fire again, from its next tick on.",
+        ),
+        at("/api/admin/dead").get(Admins, admin_dead::list, "What the newest 10,000 dead jobs died of."),
+        at("/api/admin/jobs").get(Admins, admin_jobs::list, "The jobs, the newest first."),
+        at("/api/admin/jobs/bulk")
+            .post(Admins, admin_jobs_bulk::steer, "Retries or cancels up to 1,000 jobs, or says what it would do.")
+            .also(&[404, 409]),
         at("/api/admin/jobs/{id}").get(Admins, admin_jobs::show, "A job with its failures."),
         at("/api/admin/jobs/{id}/cancel")
             .post(Admins, admin_jobs::cancel, "Ends a job, even while it runs.")

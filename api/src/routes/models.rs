@@ -4,11 +4,13 @@ use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest, web};
 use bellwork_shared::models::{self, Model, Slug};
 use bellwork_shared::ranking::Period;
+use bellwork_shared::reading::Reader;
 use bellwork_shared::votes::counts::{self, RankedModel};
 use bellwork_shared::votes::evidence::{self, NewVote};
 use bellwork_shared::votes::{Ballot, OwnVote, Tally, casting, rules};
 use futures_util::future::{Ready, ready};
 use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::app::App;
@@ -81,7 +83,8 @@ pub(super) async fn list(app: web::Data<App>, page: Query<Page>) -> Result<Json<
     let limit = page.0.limit()?;
     let cursors = Cursors::of(&app, "/api/models").await?;
     let after: Option<Slug> = cursors.position(&page.0)?;
-    let models = models::list(&mut *app.database.acquire().await?, after.as_ref(), limit + 1).await?;
+    let list = async |conn: &mut PgConnection| models::list(conn, after.as_ref(), limit + 1).await;
+    let models = app.read(Reader::Anyone, list).await?;
     Ok(Json(cursors.listed(models, limit, |model| model.slug.clone())))
 }
 
@@ -93,7 +96,8 @@ pub(super) async fn ranking(
     query: Query<Which>,
 ) -> Result<WithCookie<Json<Ranking>>, ApiError> {
     let (period, limit) = (query.0.period, cursor::limit(query.0.limit)?);
-    let items = counts::ranking(&mut *app.database.acquire().await?, period, caller.user.id, limit).await?;
+    let rank = async |conn: &mut PgConnection| counts::ranking(conn, period, caller.user.id, limit).await;
+    let items = app.read(caller.reader(), rank).await?;
     Ok(WithCookie { reply: Json(Ranking { period, items }), cookie: origin.into_cookie() })
 }
 

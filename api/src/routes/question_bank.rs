@@ -3,9 +3,11 @@
 use actix_web::web;
 use bellwork_shared::practice_tests::QuestionKind;
 use bellwork_shared::question_bank::{self, BankQuestion, BankTopic, Filter, Reader, Spot};
+use bellwork_shared::reading;
 use bellwork_shared::users::Role;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use sqlx::PgConnection;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
@@ -145,8 +147,8 @@ async fn listed(
         }
         position => position.map(|(_, spot)| spot),
     };
-    let mut conn = app.database.acquire().await?;
-    let questions = question_bank::search(&mut conn, filter, reader, after, limit + 1).await?;
+    let search = async |conn: &mut PgConnection| question_bank::search(conn, filter, reader, after, limit + 1).await;
+    let questions = app.read(reading::Reader::Anyone, search).await?;
     let spot = |question: &BankQuestion| (mark.clone(), Spot { rank: question.rank, id: question.id });
     let Listed { items, next_cursor } = cursors.listed(questions, limit, spot);
     Ok(Json(BankPart { items, next_cursor, total: None }))
@@ -196,7 +198,8 @@ pub(super) async fn topics(
     let limit = page.limit()?;
     let cursors = Cursors::of(&app, "/api/question-bank/topics").await?;
     let after: Option<(String, String)> = cursors.position(&page)?;
-    let mut conn = app.database.acquire().await?;
-    let topics = question_bank::topics(&mut conn, subject.as_deref(), after, limit + 1).await?;
+    let list =
+        async |conn: &mut PgConnection| question_bank::topics(conn, subject.as_deref(), after.clone(), limit + 1).await;
+    let topics = app.read(reading::Reader::Anyone, list).await?;
     Ok(Json(cursors.listed(topics, limit, |topic| (topic.subject.clone(), topic.topic.clone()))))
 }

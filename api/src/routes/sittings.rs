@@ -135,7 +135,8 @@ pub(super) async fn show(
     caller: SignedIn,
     id: Id<SittingId>,
 ) -> Result<Json<SittingSheet>, ApiError> {
-    let sitting = sittings::find(&mut *app.database.acquire().await?, caller.user.id, id.0).await?;
+    let find = async |conn: &mut PgConnection| sittings::find(conn, caller.user.id, id.0).await;
+    let sitting = app.read(caller.reader(), find).await?;
     Ok(Json(with_sheet(&app, sitting.ok_or(ApiError::NotFound)?).await?))
 }
 

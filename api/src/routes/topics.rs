@@ -2,6 +2,7 @@
 
 use actix_web::web;
 use bellwork_shared::topics::{self, TopicStanding};
+use sqlx::PgConnection;
 
 use crate::app::App;
 use crate::auth::SignedIn;
@@ -19,7 +20,7 @@ pub(super) async fn list(
     let limit = page.0.limit()?;
     let cursors = Cursors::of(&app, "/api/me/topics").await?;
     let after: Option<(String, String)> = cursors.position(&page.0)?;
-    let mut conn = app.database.acquire().await?;
-    let topics = topics::list(&mut conn, caller.user.id, after, limit + 1).await?;
+    let list = async |conn: &mut PgConnection| topics::list(conn, caller.user.id, after.clone(), limit + 1).await;
+    let topics = app.read(caller.reader(), list).await?;
     Ok(Json(cursors.listed(topics, limit, |topic| (topic.subject.clone(), topic.topic.clone()))))
 }

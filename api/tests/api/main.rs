@@ -27,6 +27,8 @@ mod link;
 mod models;
 mod notifications;
 mod operators;
+mod operators_jobs;
+mod operators_schedules;
 mod outages;
 mod overload;
 mod practice;

@@ -6,6 +6,7 @@ mod leaderboards;
 mod migrate;
 mod models;
 mod queues;
+mod schedules;
 mod seed;
 mod tests;
 mod users;
@@ -30,6 +31,9 @@ pub(crate) enum Command {
     /// See and steer jobs.
     #[command(subcommand)]
     Jobs(jobs::Jobs),
+    /// See and steer periodic jobs.
+    #[command(subcommand)]
+    Schedules(schedules::Schedules),
     /// Steer leaderboards.
     #[command(subcommand)]
     Leaderboards(leaderboards::Leaderboards),
@@ -52,6 +56,7 @@ impl Command {
             Self::Users(command) => command.run(screen).await,
             Self::Queues(command) => command.run(screen).await,
             Self::Jobs(command) => command.run(screen).await,
+            Self::Schedules(command) => command.run(screen).await,
             Self::Leaderboards(command) => command.run(screen).await,
             Self::Models(command) => command.run(screen).await,
             Self::Tests(command) => command.run(screen).await,

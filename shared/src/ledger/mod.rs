@@ -5,9 +5,11 @@
 
 pub mod accept;
 pub mod close;
+pub mod dead;
 pub mod fail;
 pub mod open;
 pub mod scrub;
+pub mod search;
 
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};

@@ -95,7 +95,8 @@ async fn list<A: Aid>(
     let limit = page.limit()?;
     let cursors = Cursors::of(app, route).await?;
     let before: Option<AidId> = cursors.position(page)?;
-    let aids = aids::list(&mut *app.database.acquire().await?, caller.user.id, before, limit + 1).await?;
+    let list = async |conn: &mut PgConnection| aids::list(conn, caller.user.id, before, limit + 1).await;
+    let aids = app.read(caller.reader(), list).await?;
     Ok(Json(cursors.listed(aids, limit, |aid| aid.id)))
 }
 
@@ -105,7 +106,8 @@ async fn show<A: Aid>(
     caller: &SignedIn,
     id: AidId,
 ) -> Result<Json<StudyAid<A, A::Result>>, ApiError> {
-    let aid = aids::find(&mut *app.database.acquire().await?, caller.user.id, id).await?;
+    let find = async |conn: &mut PgConnection| aids::find(conn, caller.user.id, id).await;
+    let aid = app.read(caller.reader(), find).await?;
     aid.map(Json).ok_or(ApiError::NotFound)
 }
 

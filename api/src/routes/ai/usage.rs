@@ -2,6 +2,7 @@
 
 use actix_web::web;
 use bellwork_shared::ai::usage::{self, AiUsage, Position};
+use sqlx::PgConnection;
 
 use crate::app::App;
 use crate::auth::SignedIn;
@@ -19,8 +20,8 @@ pub(in crate::routes) async fn own(
     let limit = page.0.limit()?;
     let cursors = Cursors::of(&app, "/api/me/ai-usage").await?;
     let after: Position = cursors.position(&page.0)?.unwrap_or_default();
-    let mut conn = app.database.acquire().await?;
-    let days = usage::of_user(&mut conn, caller.user.id, &after, limit + 1).await?;
+    let list = async |conn: &mut PgConnection| usage::of_user(conn, caller.user.id, &after, limit + 1).await;
+    let days = app.read(caller.reader(), list).await?;
     Ok(Json(cursors.listed(days, limit, |day| Position::from(day))))
 }
 

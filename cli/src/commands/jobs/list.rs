@@ -3,25 +3,25 @@
 use std::time::Duration;
 
 use anyhow::Context;
-use bellwork_queue::Inspector;
-use bellwork_shared::ids::{JobId, UserId};
+use bellwork_jobs::running;
+use bellwork_shared::ids::JobId;
+use bellwork_shared::ledger::search::{Filter, Found, Search, Standing, search};
 use bellwork_shared::ledger::{JobRow, JobState};
 use chrono::{DateTime, Utc};
 use clap::Args;
 use comfy_table::Row;
-use futures_util::future::try_join_all;
 use serde_json::{Value, json};
 use sqlx::PgConnection;
 
-use super::{as_json, explain, parse_state, priority_name, state_tone};
+use super::{as_json, parse_state, priority_name, state_tone};
 use crate::ages;
 use crate::commands::queues;
 use crate::screen::{Screen, Tone, cell, number, shortened, table};
 use crate::stores;
 
 const HEADER: &[&str] = &["ID", "KIND", "QUEUE", "PRIORITY", "STATE", "FAILED", "AGE", "WHEN", "LAST ERROR"];
-/// Which jobs run stands in Redis only, by id: so many of the oldest unfinished rows are looked up there.
-const RUNNING_CANDIDATES: i64 = 1000;
+/// So many parts of a search are asked for: together they look at a million jobs.
+const PARTS: usize = 50;
 /// So much of an error is shown.
 const ERROR_ROOM: usize = 48;
 
@@ -37,6 +37,9 @@ pub(crate) struct List {
     /// Only those of this kind.
     #[arg(long)]
     kind: Option<String>,
+    /// Only those whose id begins so (eight digits or more), or that have these words in their kind or last error.
+    #[arg(long)]
+    q: Option<String>,
     /// So many at the most.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
     limit: u16,
@@ -47,93 +50,56 @@ impl List {
         if let Some(queue) = &self.queue {
             queues::find(queue)?;
         }
+        let Self { queue, state, kind, q, limit } = self;
+        let filter = Filter { queue, state, kind, q, error: None };
+        let running = running(state, screen).await?;
         let mut conn = stores::database()?.acquire().await.context("the ledger cannot be read")?;
-        let mut rows = self.rows(&mut conn).await.context("the ledger cannot be read")?;
-        drop(conn);
-        let candidates = rows.len();
-        overlay(&mut rows, &stores::engine()?.inspector(), self.state, screen).await?;
-        rows.retain(|row| self.state.is_none_or(|state| row.state == state));
-        rows.truncate(self.limit.into());
-        show(&rows, screen)?;
-        if self.state == Some(JobState::Running) && i64::try_from(candidates) == Ok(RUNNING_CANDIDATES) {
-            screen.hint(format_args!("Only the {RUNNING_CANDIDATES} oldest unfinished jobs were looked at."))?;
+        let found = find(&mut conn, &filter, &running, limit.into()).await.context("the ledger cannot be read")?;
+        show(&found.jobs, screen)?;
+        if found.next.is_some() && found.jobs.len() < usize::from(limit) {
+            screen.hint("Older jobs were not looked at: there are too many.")?;
         }
         Ok(())
     }
+}
 
-    async fn rows(&self, conn: &mut PgConnection) -> sqlx::Result<Vec<JobRow>> {
-        let (queue, kind) = (self.queue.as_deref(), self.kind.as_deref());
-        match self.state {
-            Some(JobState::Running) => unfinished(conn, queue, kind).await,
-            stored => newest(conn, queue, kind, stored, self.limit).await,
+/// Goes through the parts of a search until there are enough jobs.
+async fn find(conn: &mut PgConnection, filter: &Filter, running: &[JobId], limit: usize) -> sqlx::Result<Found> {
+    let mut found = Found { jobs: Vec::new(), next: None };
+    for _ in 0..PARTS {
+        let part = Search { filter, standing: Standing::Any, among: None, running, before: found.next };
+        let wanted = i64::try_from(limit - found.jobs.len()).unwrap_or(i64::MAX);
+        let Found { jobs, next } = search(conn, part, wanted).await?;
+        found.jobs.extend(jobs);
+        found.next = next;
+        if next.is_none() || found.jobs.len() == limit {
+            break;
         }
     }
+    Ok(found)
 }
 
-async fn newest(
-    conn: &mut PgConnection,
-    queue: Option<&str>,
-    kind: Option<&str>,
-    state: Option<JobState>,
-    limit: u16,
-) -> sqlx::Result<Vec<JobRow>> {
-    sqlx::query_as!(
-        JobRow,
-        r#"
-        select id as "id: JobId", kind, queue, priority, state as "state: JobState", attempts, max_attempts, run_at,
-               created_at, finished_at, last_error, result, submitter as "submitter: UserId"
-        from jobs
-        where ($1::text is null or queue = $1) and ($2::text is null or kind = $2)
-              and ($3::job_state is null or state = $3)
-        order by id desc limit $4
-        "#,
-        queue,
-        kind,
-        state as Option<JobState>,
-        i64::from(limit),
-    )
-    .fetch_all(conn)
-    .await
-}
-
-async fn unfinished(conn: &mut PgConnection, queue: Option<&str>, kind: Option<&str>) -> sqlx::Result<Vec<JobRow>> {
-    sqlx::query_as!(
-        JobRow,
-        r#"
-        select id as "id: JobId", kind, queue, priority, state as "state: JobState", attempts, max_attempts, run_at,
-               created_at, finished_at, last_error, result, submitter as "submitter: UserId"
-        from jobs
-        where finished_at is null and ($1::text is null or queue = $1) and ($2::text is null or kind = $2)
-        order by id limit $3
-        "#,
-        queue,
-        kind,
-        RUNNING_CANDIDATES,
-    )
-    .fetch_all(conn)
-    .await
-}
-
-/// Marks the running ones. The ledger can be read while Redis is away, unless just these are asked for.
-async fn overlay(
-    rows: &mut [JobRow],
-    inspector: &Inspector,
-    wanted: Option<JobState>,
-    screen: &mut Screen,
-) -> anyhow::Result<()> {
-    match try_join_all(rows.iter_mut().map(|row| explain(row, inspector))).await {
-        Ok(_) => Ok(()),
+/// The jobs that run. The ledger can be read while Redis is away, unless just these are asked for.
+pub(super) async fn running(wanted: Option<JobState>, screen: &mut Screen) -> anyhow::Result<Vec<JobId>> {
+    match running::ids(&stores::engine()?.inspector()).await {
+        Ok(running) => Ok(running),
         Err(error) if wanted == Some(JobState::Running) => Err(error).context("Redis cannot be asked what runs"),
         Err(error) => {
             let mark = screen.toned(Tone::Caution, "!");
-            Ok(screen
-                .hint(format_args!("{mark} Redis cannot be asked what runs, so running jobs look ready ({error})."))?)
+            screen
+                .hint(format_args!("{mark} Redis cannot be asked what runs, so running jobs look ready ({error})."))?;
+            Ok(Vec::new())
         }
     }
 }
 
 fn show(jobs: &[JobRow], screen: &mut Screen) -> anyhow::Result<()> {
     screen.json(&json!({ "items": jobs.iter().map(as_json).collect::<Vec<Value>>() }))?;
+    show_table(jobs, screen)
+}
+
+/// The jobs for people.
+pub(super) fn show_table(jobs: &[JobRow], screen: &mut Screen) -> anyhow::Result<()> {
     if jobs.is_empty() {
         return Ok(screen.say("No such jobs.")?);
     }

@@ -3,6 +3,7 @@
 mod cancel;
 mod enqueue;
 mod list;
+mod many;
 mod retry;
 mod show;
 
@@ -23,9 +24,9 @@ pub(crate) enum Jobs {
     List(list::List),
     /// Show all about a job: its payload, its failures, and where it is now.
     Show(show::Show),
-    /// Let a dead or cancelled job run again, with its attempts at zero.
+    /// Let dead or cancelled jobs run again, with their attempts at zero.
     Retry(retry::Retry),
-    /// Let a job not run, or not leave anything behind.
+    /// Let jobs not run, or not leave anything behind.
     Cancel(cancel::Cancel),
     /// Submit a job by hand.
     Enqueue(enqueue::Enqueue),

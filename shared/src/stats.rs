@@ -1,0 +1,86 @@
+//! Public figures. Small tables are counted; the size of large ones is what PostgreSQL's own statistics say, so that no
+//! visitor makes it read millions of rows.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use chrono::{DateTime, Utc};
+use moka::future::Cache;
+use serde::Serialize;
+use sqlx::{PgConnection, PgPool};
+
+/// Figures may be so old.
+const FRESH: Duration = Duration::from_secs(60);
+
+/// How much Bellwork is used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+pub struct Figures {
+    /// Accounts; an estimate above 100,000.
+    pub students: i64,
+    /// Attempts with a result; an estimate above 100,000.
+    pub attempts_graded: i64,
+    /// Those of them that were handed in since midnight UTC; never more than 100,000.
+    pub attempts_graded_today: i64,
+    /// Practice tests.
+    pub tests: i64,
+    /// Questions of all tests.
+    pub questions: i64,
+    /// When this was counted: up to a minute ago.
+    pub counted_at: DateTime<Utc>,
+}
+
+/// The figures that this process has counted last.
+#[derive(Clone, Debug)]
+pub struct Stats {
+    database: PgPool,
+    figures: Cache<(), Figures>,
+}
+
+impl Stats {
+    /// Counts in `database`.
+    #[must_use]
+    pub fn new(database: PgPool) -> Self {
+        Self { database, figures: Cache::builder().max_capacity(1).time_to_live(FRESH).build() }
+    }
+
+    /// The figures, at most a minute old. Of callers that come at the same time one counts.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn read(&self) -> Result<Figures, Arc<sqlx::Error>> {
+        let count = async { figures(&mut *self.database.acquire().await?).await };
+        self.figures.try_get_with((), count).await
+    }
+}
+
+/// Counts now.
+///
+/// # Errors
+/// If the database fails.
+pub async fn figures(conn: &mut PgConnection) -> sqlx::Result<Figures> {
+    let figures = sqlx::query_as!(
+        Figures,
+        r#"
+        with rows as (
+            select relname, reltuples::bigint from pg_class where oid in ('users'::regclass, 'attempts'::regclass)
+        )
+        select case when (select reltuples from rows where relname = 'users') > 100000
+                    then (select reltuples from rows where relname = 'users')
+                    else (select count(*) from (select from users where role = 'student' limit 200000) as few)
+               end as "students!",
+               case when (select reltuples from rows where relname = 'attempts') > 100000
+                    then (select reltuples from rows where relname = 'attempts')
+                    else (select count(*) from (select from attempts where status = 'graded' limit 200000) as few)
+               end as "attempts_graded!",
+               (select count(*) from (
+                    select from attempts
+                    where id >= uuid7_floor(date_trunc('day', now() at time zone 'UTC') at time zone 'UTC')
+                          and status = 'graded'
+                    limit 100000) as few) as "attempts_graded_today!",
+               (select count(*) from practice_tests) as "tests!",
+               (select count(*) from (select from questions limit 1000000) as few) as "questions!",
+               now() as "counted_at!"
+        "#
+    );
+    figures.fetch_one(conn).await
+}
