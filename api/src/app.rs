@@ -8,6 +8,7 @@ use anyhow::Context;
 use bellwork_jobs::envelope::Addressed;
 use bellwork_jobs::submit::Submitter;
 use bellwork_queue::{Connection, Engine, Inspector, Server};
+use bellwork_shared::cache::Layers;
 use bellwork_shared::catalogue::Catalogue;
 use bellwork_shared::config::Config;
 use bellwork_shared::config::ai::AiConfig;
@@ -23,6 +24,7 @@ use tokio::sync::OnceCell;
 use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
+use crate::caches::Caches;
 use crate::error::ApiError;
 use crate::hub::Hub;
 use crate::limits::Limits;
@@ -45,6 +47,8 @@ pub(crate) struct App {
     pub(crate) reading: Reading<Connection>,
     /// The practice tests.
     pub(crate) catalogue: Catalogue,
+    /// What this process keeps of what it has read.
+    pub(crate) caches: Caches,
     /// The queue instance of Redis, for the health check; jobs go through the next two.
     pub(crate) redis: Connection,
     /// Pushes accepted jobs.
@@ -94,7 +98,9 @@ impl App {
             .context("DATABASE_REPLICA_URLS cannot be used")?;
         let floors = Floors::new(events.connection(), &config.redis.prefix);
         let (submitter, outbox) = Submitter::start(engine.producer(), database.clone());
+        let layers = Layers::start(bellwork_jobs::cache::redis(&events), &config.redis.prefix);
         let app = Self {
+            caches: Caches::new(layers, database.clone()),
             config: config.http.clone(),
             ai: config.ai.clone(),
             throttle: Throttle::new(events.connection(), &config.redis.prefix),

@@ -13,9 +13,10 @@ use bellwork_shared::api_tokens::scopes::Scope;
 use bellwork_shared::config::http::HttpConfig;
 use bellwork_shared::ids::SessionId;
 use bellwork_shared::reading::Reader;
+use bellwork_shared::sessions::Identity;
 use bellwork_shared::tokens::Token;
-use bellwork_shared::users::{Role, User};
-use bellwork_shared::{api_tokens, sessions};
+use bellwork_shared::users::Role;
+use bellwork_shared::{api_tokens, cache, sessions};
 use chrono::{DateTime, Utc};
 use futures_util::future::{Ready, ready};
 use url::Url;
@@ -137,10 +138,11 @@ async fn authenticate(request: &HttpRequest, gate: Gate) -> Result<SignedIn, Api
 }
 
 async fn by_session(app: &App, token: Token) -> Result<Caller, ApiError> {
-    let mut conn = app.database.acquire().await?;
-    let session = sessions::authenticate(&mut conn, token).await?.ok_or(ApiError::Unauthenticated)?;
+    let session = app.caches.session(&app.database, token).await?.ok_or(ApiError::Unauthenticated)?;
     if session.is_unnoted(Utc::now()) {
+        let mut conn = app.database.acquire().await?;
         sessions::touch(&mut conn, session.session, app.config.session_lifetime.idle).await?;
+        app.caches.forget(&[cache::Scope::Session(token.hash())]).await;
     }
     let credential = Credential::Session { id: session.session, expires_at: session.expires_at };
     Ok(Caller { user: session.user, credential })
@@ -155,14 +157,15 @@ async fn by_api_token(app: &App, token: Token, needed: Option<Scope>) -> Result<
     if token.is_unnoted(Utc::now()) {
         api_tokens::touch(&mut conn, token.id).await?;
     }
-    Ok(Caller { user: token.user, credential: Credential::ApiToken })
+    let user = Identity { id: token.user.id, role: token.user.role };
+    Ok(Caller { user, credential: Credential::ApiToken })
 }
 
 /// Who sends a request, and by what.
 #[derive(Clone, Debug)]
 pub(crate) struct Caller {
     /// Who.
-    pub(crate) user: User,
+    pub(crate) user: Identity,
     credential: Credential,
 }
 
@@ -206,7 +209,7 @@ impl FromRequest for SignedIn {
 #[derive(Clone, Debug)]
 pub(crate) struct InSession {
     /// Who.
-    pub(crate) user: User,
+    pub(crate) user: Identity,
     /// The session.
     pub(crate) session: SessionId,
     /// When it ends by itself.
@@ -220,7 +223,7 @@ impl FromRequest for InSession {
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let caller = SignedIn::from_request(request, payload).into_inner();
         ready(caller.and_then(|caller| match caller.credential {
-            Credential::Session { id, expires_at } => Ok(Self { user: caller.user.clone(), session: id, expires_at }),
+            Credential::Session { id, expires_at } => Ok(Self { user: caller.user, session: id, expires_at }),
             Credential::ApiToken => Err(ApiError::OutOfScope(None)),
         }))
     }

@@ -15,6 +15,7 @@ use actix_web::http::header::{self, HeaderValue};
 use actix_web::{HttpResponse, ResponseError};
 use bellwork_jobs::steering::Refusal;
 use bellwork_shared::api_tokens::scopes::Scope;
+use bellwork_shared::cache::Failed;
 use bellwork_shared::database::{is_transient, took_too_long};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -301,6 +302,26 @@ impl ResponseError for ApiError {
 
     fn error_response(&self) -> HttpResponse {
         self.respond("")
+    }
+}
+
+/// So that a load can fail with it, and all who wait for the load.
+impl std::error::Error for ApiError {}
+
+/// All who waited for the same load are told the same.
+impl From<Failed> for ApiError {
+    fn from(failed: Failed) -> Self {
+        let cause = failed.cause();
+        let again = anyhow::anyhow!("{cause:#}");
+        match (cause.downcast_ref::<Self>(), cause.downcast_ref::<sqlx::Error>()) {
+            (Some(Self::Overloaded), _) => Self::Overloaded,
+            (Some(Self::Unavailable(cause)), _) => Self::Unavailable(anyhow::anyhow!("{cause:#}")),
+            (Some(Self::Internal(cause)), _) => Self::Internal(anyhow::anyhow!("{cause:#}")),
+            (_, Some(sqlx::Error::PoolTimedOut)) => Self::Overloaded,
+            (_, Some(error)) if is_transient(error) || took_too_long(error) => Self::Unavailable(again),
+            _ if cause.is::<tokio::time::error::Elapsed>() => Self::Unavailable(again),
+            _ => Self::Internal(again),
+        }
     }
 }
 

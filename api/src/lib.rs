@@ -2,13 +2,18 @@
 
 mod app;
 mod auth;
+mod cached;
+mod caches;
 mod client;
+mod coding;
+mod compression;
 mod cursor;
 mod describe;
 mod error;
 mod hub;
 mod idempotency;
 mod input;
+mod known;
 mod limits;
 mod observe;
 mod openapi;

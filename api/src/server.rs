@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use crate::app::App;
 use crate::routes::{self, Role};
-use crate::{input, observe};
+use crate::{compression, input, observe};
 
 /// So many connections per worker thread; the limit on open files is met first.
 const MAX_CONNECTIONS: usize = 100_000;
@@ -66,6 +66,7 @@ impl Server {
                 .app_data(input::payload_config())
                 .configure(|services| routes::register(services, role))
                 .wrap(from_fn(observe::observe))
+                .wrap(from_fn(compression::compress))
         };
         let server = HttpServer::new(application)
             .workers(cores)

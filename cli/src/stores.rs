@@ -4,6 +4,7 @@ use std::str::FromStr;
 
 use anyhow::Context;
 use bellwork_queue::{Engine, Server};
+use bellwork_shared::cache::{Invalidator, Scope};
 use bellwork_shared::config::Variables;
 use bellwork_shared::config::database::DatabaseConfig;
 use bellwork_shared::config::redis::RedisConfig;
@@ -24,6 +25,15 @@ pub(crate) fn unlimited_database() -> anyhow::Result<PgConnectOptions> {
     let config = DatabaseConfig::read(&Variables::of_process())?;
     let options = PgConnectOptions::from_str(config.url.as_str()).context("DATABASE_URL cannot be used")?;
     Ok(options.application_name(APPLICATION))
+}
+
+/// Forgets in all processes what was read of the tests, after the commit of a change. If Redis is away, or not named,
+/// they know by themselves some minutes later: that is no reason to fail what is committed.
+pub(crate) async fn forget_tests() {
+    let Ok(config) = RedisConfig::read(&Variables::of_process()) else { return };
+    let Ok(server) = config.cache_url.parse::<Server>() else { return };
+    let cache = Invalidator::new(bellwork_jobs::cache::redis(&server), &config.prefix);
+    cache.forget(&[Scope::Tests, Scope::QuestionBank]).await;
 }
 
 /// The queues in Redis. The first command connects.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bellwork_queue::{Connection, Reporter};
+use bellwork_shared::cache::{Invalidator, Scope};
 use bellwork_shared::catalogue::Catalogue;
 use bellwork_shared::events::{Event, Progress, channel};
 use bellwork_shared::ids::{JobId, UserId};
@@ -26,6 +27,8 @@ pub struct Platform {
     pub database: PgPool,
     /// The practice tests.
     pub catalogue: Catalogue,
+    /// Forgets what a job has changed, in all processes.
+    pub cache: Invalidator,
     /// Where live events go.
     pub publisher: Publisher,
     /// Who grades free text.
@@ -38,6 +41,19 @@ pub struct Platform {
     pub ledger_retention_days: u32,
     /// How long the history of votes is kept.
     pub vote_retention_months: u32,
+}
+
+impl Platform {
+    /// Tells what a commit has changed: first the caches, since whoever hears of an event reads what it is about.
+    pub async fn announce(&self, events: &[(UserId, Event)], outdated: &[Scope]) {
+        let notified = events.iter().filter_map(|(user, event)| match event {
+            Event::Notification(_) => Some(Scope::Notifications(*user)),
+            Event::Progress(_) => None,
+        });
+        let scopes: Vec<_> = notified.chain(outdated.iter().copied()).collect();
+        self.cache.forget(&scopes).await;
+        self.publisher.publish(events).await;
+    }
 }
 
 /// One run of one job.
@@ -162,6 +178,65 @@ impl Publisher {
         let told: Vec<_> = events.iter().filter(|(_, event)| stored(event)).map(|(user, _)| *user).collect();
         if !told.is_empty() {
             floors.raise(primary, &told).await;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bellwork_shared::cache::{Key, Layers, NOTIFICATIONS, Value};
+    use bellwork_shared::ids::NotificationId;
+    use bellwork_shared::notifications::Notification;
+    use bytes::Bytes;
+    use chrono::Utc;
+
+    use super::*;
+    use crate::marker::Marker;
+    use crate::rehearsal::{Stage, redis};
+
+    #[derive(Debug, PartialEq)]
+    struct Body(Bytes);
+
+    impl Value for Body {
+        fn encode(&self) -> Bytes {
+            self.0.clone()
+        }
+
+        fn decode(bytes: Bytes) -> Option<Self> {
+            Some(Self(bytes))
+        }
+
+        fn weight(&self) -> usize {
+            self.0.len()
+        }
+
+        fn is_same(&self, other: &Self) -> bool {
+            self == other
+        }
+    }
+
+    #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+    async fn a_told_notification_is_read_anew_by_the_api(database: PgPool) {
+        let stage = Stage::new(&database, Marker::Rubric);
+        let layers = Layers::start(crate::cache::redis(&redis()), &stage.prefix);
+        while !layers.hears() {
+            tokio::task::yield_now().await;
+        }
+        let shelf = layers.shelf::<Body>(&NOTIFICATIONS);
+        let user = UserId::new();
+        let read = async |text: &'static str| {
+            let key = Key { scope: Scope::Notifications(user), name: "20".into() };
+            let load = async move || Ok(Some(Body(Bytes::from_static(text.as_bytes()))));
+            shelf.get(key, load).await.unwrap().value.unwrap().0.clone()
+        };
+        assert_eq!(read("none").await, "none");
+        assert_eq!(read("one").await, "none");
+        let (id, data, kind) = (NotificationId::new(), serde_json::json!({}), "greeting".to_owned());
+        let (title, body, read_at, created_at) = ("Hello".to_owned(), String::new(), None, Utc::now());
+        let told = Notification { id, seq: 1, kind, title, body, data, read_at, created_at };
+        stage.platform.announce(&[(user, Event::Notification(told))], &[]).await;
+        while read("one").await != "one" {
+            tokio::task::yield_now().await;
         }
     }
 }

@@ -3,6 +3,7 @@
 mod aids;
 mod books;
 pub mod bulk;
+pub mod cache;
 pub mod context;
 pub mod envelope;
 pub mod failure;

@@ -1,5 +1,6 @@
 //! The transaction in which a job's effects, its follow-ups and the end of its own row are written.
 
+use bellwork_shared::cache::Scope;
 use bellwork_shared::events::Event;
 use bellwork_shared::ids::{JobId, UserId};
 use bellwork_shared::ledger::NewJob;
@@ -30,6 +31,8 @@ pub struct Aftermath {
     pub children: Vec<NewJob>,
     /// Events to publish.
     pub events: Vec<(UserId, Event)>,
+    /// What to forget in the caches, beside the notifications that events tell of.
+    pub outdated: Vec<Scope>,
     /// What the job leaves behind for its submitter.
     pub result: Option<Value>,
 }
@@ -79,6 +82,11 @@ impl<'a> Recording<'a> {
     /// Adds an event: published after the commit.
     pub fn announce(&mut self, user: UserId, event: Event) {
         self.aftermath.events.push((user, event));
+    }
+
+    /// Says that what was read of `scope` before this transaction is out of date: forgotten after the commit.
+    pub fn outdate(&mut self, scope: Scope) {
+        self.aftermath.outdated.push(scope);
     }
 
     /// Leaves `result` with the job.

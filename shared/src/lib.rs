@@ -7,6 +7,7 @@ pub mod answers;
 pub mod api_tokens;
 pub mod attempts;
 pub mod authoring;
+pub mod cache;
 pub mod catalogue;
 pub mod config;
 pub mod content;

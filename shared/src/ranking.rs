@@ -63,7 +63,7 @@ impl Board {
 }
 
 /// A place on a board; equal scores share a rank, and the next rank is left out.
-#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Entry {
     /// From 1.
     pub rank: i64,
@@ -74,7 +74,7 @@ pub struct Entry {
 }
 
 /// A student, as others see them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Ranked {
     /// Their id.
     pub id: UserId,
@@ -279,6 +279,18 @@ pub async fn set_visibility(conn: &mut PgConnection, user: UserId, visibility: V
     .execute(conn)
     .await?;
     Ok(())
+}
+
+/// The tests on whose boards `user` stands.
+///
+/// # Errors
+/// If the database fails.
+pub async fn tests_of(conn: &mut PgConnection, user: UserId) -> sqlx::Result<Vec<TestId>> {
+    let tests = sqlx::query_scalar!(
+        r#"select distinct test_id as "test: TestId" from leaderboard_entries where user_id = $1"#,
+        user as UserId,
+    );
+    tests.fetch_all(conn).await
 }
 
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! Sessions: opened by a password, ended by their owner, by their age, or by not being used.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
@@ -8,7 +9,7 @@ use sqlx::PgConnection;
 
 use crate::ids::{SessionId, UserId};
 use crate::tokens::Token;
-use crate::users::{Role, User};
+use crate::users::Role;
 
 /// A session's use is noted at most this often: reading shall not cost a write.
 const NOTED_EVERY: Duration = Duration::from_secs(600);
@@ -66,6 +67,15 @@ pub async fn insert(
     .await
 }
 
+/// Who somebody is and what they may do, and nothing else of them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Identity {
+    /// Their id.
+    pub id: UserId,
+    /// What they may do.
+    pub role: Role,
+}
+
 /// Who a valid token belongs to.
 #[derive(Clone, Debug)]
 pub struct SignedIn {
@@ -73,10 +83,12 @@ pub struct SignedIn {
     pub session: SessionId,
     /// When it ends by itself.
     pub expires_at: DateTime<Utc>,
+    /// When it ends if it is not used.
+    pub idle_at: DateTime<Utc>,
     /// When its use was last noted.
     pub last_seen_at: DateTime<Utc>,
     /// Whose it is.
-    pub user: User,
+    pub user: Identity,
 }
 
 impl SignedIn {
@@ -94,8 +106,8 @@ impl SignedIn {
 pub async fn authenticate(conn: &mut PgConnection, token: Token) -> sqlx::Result<Option<SignedIn>> {
     let row = sqlx::query!(
         r#"
-        select sessions.id as "session: SessionId", expires_at, last_seen_at, users.id as "id: UserId", email,
-               display_name, role as "role: Role", email_verified_at is not null as "email_verified!"
+        select sessions.id as "session: SessionId", expires_at, idle_at, last_seen_at, users.id as "id: UserId",
+               role as "role: Role"
         from sessions join users on users.id = user_id
         where token_hash = $1 and least(expires_at, idle_at) > now()
         "#,
@@ -104,9 +116,8 @@ pub async fn authenticate(conn: &mut PgConnection, token: Token) -> sqlx::Result
     .fetch_optional(conn)
     .await?;
     Ok(row.map(|row| {
-        let (id, email, display_name, role) = (row.id, row.email, row.display_name, row.role);
-        let user = User { id, email, display_name, role, email_verified: row.email_verified };
-        SignedIn { session: row.session, expires_at: row.expires_at, last_seen_at: row.last_seen_at, user }
+        let (session, expires_at, idle_at, last_seen_at) = (row.session, row.expires_at, row.idle_at, row.last_seen_at);
+        SignedIn { session, expires_at, idle_at, last_seen_at, user: Identity { id: row.id, role: row.role } }
     }))
 }
 
@@ -151,6 +162,32 @@ pub async fn list(
     )
     .fetch_all(conn)
     .await
+}
+
+/// What their users may do, of those of `ids` whose sessions have not ended.
+///
+/// # Errors
+/// If the database fails.
+pub async fn roles(conn: &mut PgConnection, ids: &[SessionId]) -> sqlx::Result<HashMap<SessionId, Role>> {
+    let ids: Vec<_> = ids.iter().map(|id| id.0).collect();
+    let rows = sqlx::query!(
+        r#"
+        select sessions.id as "id: SessionId", role as "role: Role"
+        from sessions join users on users.id = user_id
+        where sessions.id = any($1) and least(expires_at, idle_at) > now()
+        "#,
+        &ids,
+    );
+    Ok(rows.fetch_all(conn).await?.into_iter().map(|row| (row.id, row.role)).collect())
+}
+
+/// The hashes of the tokens of all sessions of `user`.
+///
+/// # Errors
+/// If the database fails.
+pub async fn token_hashes(conn: &mut PgConnection, user: UserId) -> sqlx::Result<Vec<[u8; 32]>> {
+    let hashes = sqlx::query_scalar!("select token_hash from sessions where user_id = $1", user as UserId);
+    Ok(hashes.fetch_all(conn).await?.into_iter().filter_map(|hash| hash.try_into().ok()).collect())
 }
 
 /// Whether a session was ended by this call.

@@ -14,6 +14,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use bellwork_jobs::cache;
 use bellwork_jobs::context::{Platform, Publisher};
 use bellwork_jobs::envelope::Addressed;
 use bellwork_jobs::job::Job;
@@ -22,6 +23,7 @@ use bellwork_jobs::marker::Marker;
 use bellwork_jobs::queues;
 use bellwork_jobs::submit::{Options, Submitter, new_job};
 use bellwork_queue::{Drain, Engine, RetryPolicy, Server};
+use bellwork_shared::cache::Invalidator;
 use bellwork_shared::catalogue::Catalogue;
 use bellwork_shared::config::ai::AiConfig;
 use bellwork_shared::config::mail::MailConfig;
@@ -53,7 +55,7 @@ impl Rehearsal {
     /// If the test run has set up no Redis.
     pub async fn new(database: &PgPool) -> Self {
         let mail = Folder::new();
-        let (engine, prefix) = engine();
+        let (server, engine, prefix) = engine();
         let mailer = MailConfig {
             smtp_url: None,
             from: "Bellwork <bellwork@school.test>".to_owned(),
@@ -62,6 +64,7 @@ impl Rehearsal {
         let platform = Platform {
             database: database.clone(),
             catalogue: Catalogue::new(database.clone()),
+            cache: Invalidator::new(cache::redis(&server), &prefix),
             publisher: Publisher::new(engine.connection(), &prefix),
             marker: Arc::new(Marker::new(&AiConfig::none()).expect("the built-in marker needs nothing")),
             mailer: Mailer::new(&mailer).expect("the folder is there"),
@@ -91,7 +94,7 @@ impl Rehearsal {
     /// If a store fails.
     pub async fn run<J: Job>(&self, job: &J) -> JobRow {
         let job = self.accept(job, Options::default()).await;
-        let (alone, _) = engine();
+        let (_, alone, _) = engine();
         let Addressed { queue, job: queued } = Addressed::from(&job);
         alone.producer().push(&queue, vec![queued]).await.expect("Redis takes the job");
         drain(&alone, &queue, Drain::Ready, &self.executor).await;
@@ -165,8 +168,8 @@ async fn drain(engine: &Engine, queue: &str, which: Drain, executor: &Executor) 
     drained.await.expect("Redis answers");
 }
 
-fn engine() -> (Engine, String) {
+fn engine() -> (Server, Engine, String) {
     let server: Server = of_test_run("TEST_REDIS_URL").parse().expect("it is the address of a Redis");
     let prefix = format!("test-{}", Uuid::new_v4().simple());
-    (Engine::new(server, &prefix), prefix)
+    (server.clone(), Engine::new(server, &prefix), prefix)
 }

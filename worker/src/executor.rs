@@ -147,7 +147,7 @@ impl Executor {
     /// The steps after a commit. Each is harmless twice, and none can fail: the relay and the rows stand behind them.
     async fn follow_up(&self, aftermath: Aftermath) {
         self.submitter.push(&aftermath.children).await;
-        self.platform.publisher.publish(&aftermath.events).await;
+        self.platform.announce(&aftermath.events, &aftermath.outdated).await;
     }
 
     /// The steps after the commit of a job that somebody closed before, read from the rows: its process may have died
@@ -168,7 +168,7 @@ impl Executor {
         let events = (opened.kind.announced)(opened.id, &mut conn).await?;
         drop(conn);
         self.submitter.push(&children).await;
-        self.platform.publisher.publish(&events).await;
+        self.platform.announce(&events, &[]).await;
         Ok(())
     }
 

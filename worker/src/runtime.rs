@@ -6,12 +6,14 @@ use std::time::Duration;
 use anyhow::Context as _;
 use apalis_core::monitor::Monitor;
 use apalis_core::worker::builder::WorkerBuilder;
+use bellwork_jobs::cache;
 use bellwork_jobs::context::{Platform, Publisher};
 use bellwork_jobs::mailer::Mailer;
 use bellwork_jobs::marker::Marker;
 use bellwork_jobs::queues::{self, Queue};
 use bellwork_jobs::submit::Submitter;
 use bellwork_queue::{Delivery, Engine, Handler, RetryPolicy, Server, Verdict, WorkerProcess};
+use bellwork_shared::cache::Invalidator;
 use bellwork_shared::catalogue::Catalogue;
 use bellwork_shared::config::Config;
 use bellwork_shared::config::worker::QueueSelection;
@@ -96,6 +98,7 @@ fn platform(config: &Config) -> anyhow::Result<Platform> {
     Ok(Platform {
         catalogue: Catalogue::new(database.clone()),
         database,
+        cache: Invalidator::new(cache::redis(&events), &config.redis.prefix),
         publisher,
         marker: Arc::new(Marker::new(&config.ai)?),
         mailer: Mailer::new(&config.mail)?,

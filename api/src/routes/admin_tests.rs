@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use actix_web::web;
 use bellwork_shared::authoring::{self, AuthoredTest, TestOverview, Unchanged};
+use bellwork_shared::cache::Scope;
 use bellwork_shared::content::{self, Finding, TestFile};
 use bellwork_shared::editions::{self, EditionSummary};
 use bellwork_shared::ids::TestId;
@@ -108,6 +109,7 @@ pub(super) async fn publish(
     let test = read(&mut tx, id.0).await?;
     tx.commit().await?;
     app.catalogue.forget(id.0);
+    app.caches.forget(&[Scope::Tests, Scope::QuestionBank]).await;
     Ok(revised(test))
 }
 
@@ -122,6 +124,7 @@ pub(super) async fn archive(
     let test = read(&mut tx, id.0).await?;
     tx.commit().await?;
     app.catalogue.forget(id.0);
+    app.caches.forget(&[Scope::Tests, Scope::QuestionBank]).await;
     Ok(revised(test))
 }
 

@@ -85,7 +85,10 @@ pub(super) async fn login(
 
 /// `POST /api/auth/logout`
 pub(super) async fn logout(app: web::Data<App>, caller: InSession) -> Result<WithCookie<NoContent>, ApiError> {
-    sessions::end(&mut *app.database.acquire().await?, caller.user.id, caller.session).await?;
+    let mut conn = app.database.acquire().await?;
+    let held = app.caches.hold_sessions(&mut conn, caller.user.id).await?;
+    sessions::end(&mut conn, caller.user.id, caller.session).await?;
+    held.release().await;
     app.hub.end_session(caller.user.id, caller.session);
     Ok(WithCookie { reply: NoContent, cookie: expired_cookie(&app.config) })
 }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use actix_web::web;
+use bellwork_shared::cache::Figures;
 use serde::Serialize;
 use tokio::time::timeout;
 use utoipa::ToSchema;
@@ -25,6 +26,10 @@ pub(super) struct Health {
     postgresql: Store,
     redis: Store,
     limits: Counting,
+    /// True if this process hears what others change; else what it keeps is flushed and kept for moments.
+    cache_hears: bool,
+    /// How each cache has done since the process started.
+    caches: Vec<Figures>,
 }
 
 #[derive(Serialize, ToSchema)]
@@ -55,6 +60,8 @@ pub(super) async fn detail(app: web::Data<App>) -> Json<Health> {
         postgresql,
         redis,
         limits: app.limits.health(),
+        cache_hears: app.caches.hears(),
+        caches: app.caches.figures(),
     })
 }
 

@@ -1,6 +1,7 @@
 //! Leaderboards: the best of a test, where the caller stands and beside whom, and whether others see them.
 
 use actix_web::web;
+use bellwork_shared::cache::{Key, Scope};
 use bellwork_shared::ids::TestId;
 use bellwork_shared::practice_tests;
 use bellwork_shared::ranking::{self, Board, Entry, Period, Standing, Visibility};
@@ -10,6 +11,8 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::auth::SignedIn;
+use crate::cached::encode;
+use crate::caches::Caches;
 use crate::cursor;
 use crate::error::ApiError;
 use crate::input::{Body, Query};
@@ -38,8 +41,15 @@ pub(super) struct Which {
 /// A board, as the caller sees it.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Leaderboard {
-    entries: Vec<Entry>,
+    #[serde(flatten)]
+    top: Top,
     me: Option<Standing>,
+}
+
+/// What everybody sees of a board.
+#[derive(Serialize, Deserialize, ToSchema)]
+pub(super) struct Top {
+    entries: Vec<Entry>,
     total: i64,
 }
 
@@ -70,17 +80,28 @@ pub(super) async fn show(
     caller: SignedIn,
     query: Query<Which>,
 ) -> Result<Json<Leaderboard>, ApiError> {
-    let query = query.0;
-    let limit = cursor::limit(query.limit)?;
-    let board = Board::current(query.test_id, query.period);
+    let Which { test_id, period, limit } = query.0;
+    let limit = cursor::limit(limit)?;
+    let board = Board::current(test_id, period);
     let mut conn = app.database.acquire().await?;
-    let total = ranking::total(&mut conn, board).await?;
-    if total == 0 {
-        must_exist(&mut conn, board.test).await?;
-    }
-    let entries = ranking::top(&mut conn, board, limit).await?;
     let me = ranking::standing(&mut conn, board, caller.user.id).await?;
-    Ok(Json(Leaderboard { entries, me, total }))
+    drop(conn);
+    let key = Key { scope: Scope::Board(test_id), name: format!("{period:?}:{}:{limit}", board.starts_on).into() };
+    let database = app.database.clone();
+    let load = async move || encode(top(&mut *database.acquire().await?, board, limit).await?);
+    let kept = app.caches.bodies(key.scope).get(key, load).await?;
+    let top = kept.value.ok_or(ApiError::NotFound)?;
+    let top = serde_json::from_slice(top.plain()).map_err(anyhow::Error::new)?;
+    Ok(Json(Leaderboard { top, me }))
+}
+
+/// What everybody sees of a board; nothing if there is no such test.
+async fn top(conn: &mut PgConnection, board: Board, limit: i64) -> sqlx::Result<Option<Top>> {
+    let total = ranking::total(conn, board).await?;
+    if total == 0 && !practice_tests::exists(conn, board.test).await? {
+        return Ok(None);
+    }
+    Ok(Some(Top { entries: ranking::top(conn, board, limit).await?, total }))
 }
 
 /// `GET /api/leaderboard/neighbours`
@@ -119,6 +140,9 @@ pub(super) async fn set_visibility(
     caller: SignedIn,
     body: Body<Visibility>,
 ) -> Result<Json<Visibility>, ApiError> {
-    ranking::set_visibility(&mut *app.database.acquire().await?, caller.user.id, body.value).await?;
+    let mut conn = app.database.acquire().await?;
+    ranking::set_visibility(&mut conn, caller.user.id, body.value).await?;
+    let boards = Caches::boards_of(&mut conn, caller.user.id).await?;
+    app.caches.forget(&boards).await;
     Ok(Json(body.value))
 }

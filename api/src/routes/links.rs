@@ -11,7 +11,7 @@ use bellwork_shared::ids::{JobId, UserId};
 use bellwork_shared::ledger::{self, NewJob};
 use bellwork_shared::mailed_links::{self, Purpose};
 use bellwork_shared::tokens::Token;
-use bellwork_shared::users::{Email, NewPassword, change};
+use bellwork_shared::users::{self, Email, NewPassword, change};
 use bellwork_shared::{api_tokens, sessions};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -89,7 +89,8 @@ pub(super) async fn send_verification(
     caller: InSession,
     request: HttpRequest,
 ) -> Result<Accepted<JobAccepted>, ApiError> {
-    if caller.user.email_verified {
+    let user = users::find(&mut *app.database.acquire().await?, caller.user.id).await?;
+    if user.ok_or(ApiError::Unauthenticated)?.email_verified {
         return Err(ApiError::Conflict("The address is verified already."));
     }
     let job = job(&MailLink { user_id: caller.user.id, link: Link::VerifyEmail }, caller.user.id, &request);
@@ -129,9 +130,11 @@ pub(super) async fn reset_password(
     let mut tx = app.database.begin().await?;
     let user = mailed_links::use_up(&mut tx, Purpose::ResetPassword, token).await?.ok_or_else(void)?;
     let email = change::reset_password(&mut tx, user, &hash).await?;
+    let held = app.caches.hold_sessions(&mut tx, user).await?;
     let ended = sessions::end_all(&mut tx, user).await?;
     api_tokens::revoke_all(&mut tx, user).await?;
     tx.commit().await?;
+    held.release().await;
     app.hub.end_sessions(user, ended);
     Ok(WithCookie { reply: NoContent, cookie: known_device(&app, &request, &email).await? })
 }

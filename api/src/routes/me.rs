@@ -6,12 +6,13 @@ use bellwork_shared::personal_data::erasure::{Erased, erase as erase_user};
 use bellwork_shared::sessions;
 use bellwork_shared::tokens::Token;
 use bellwork_shared::users::change::{self, PasswordChange};
-use bellwork_shared::users::{DisplayName, NewPassword, User};
+use bellwork_shared::users::{self, DisplayName, NewPassword, User};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::auth::{InSession, SignedIn, expired_cookie};
+use crate::caches::Caches;
 use crate::error::ApiError;
 use crate::input::Body;
 use crate::reply::{Json, NoContent, WithCookie};
@@ -40,8 +41,9 @@ pub(super) struct Farewell {
 }
 
 /// `GET /api/me`
-pub(super) async fn profile(caller: SignedIn) -> Json<User> {
-    Json(caller.user.clone())
+pub(super) async fn profile(app: web::Data<App>, caller: SignedIn) -> Result<Json<User>, ApiError> {
+    let user = users::find(&mut *app.database.acquire().await?, caller.user.id).await?;
+    user.map(Json).ok_or(ApiError::Unauthenticated)
 }
 
 /// `PATCH /api/me`
@@ -52,7 +54,10 @@ pub(super) async fn rename(
 ) -> Result<Json<User>, ApiError> {
     let name = DisplayName::parse(&body.value.display_name);
     let name = name.map_err(|unusable| ApiError::invalid("/display_name", unusable.to_string()))?;
-    let renamed = change::rename(&mut *app.database.acquire().await?, caller.user.id, &name).await?;
+    let mut conn = app.database.acquire().await?;
+    let renamed = change::rename(&mut conn, caller.user.id, &name).await?;
+    let boards = Caches::boards_of(&mut conn, caller.user.id).await?;
+    app.caches.forget(&boards).await;
     renamed.map(Json).ok_or(ApiError::Unauthenticated)
 }
 
@@ -67,18 +72,20 @@ pub(super) async fn change_password(
     let NewSecret { current_password, new_password } = body.value;
     let new_password = NewPassword::parse(&new_password);
     let new_password = new_password.map_err(|unusable| ApiError::invalid("/new_password", unusable.to_string()))?;
-    let old_hash = proved(&app, &caller, &request, current_password, "/current_password").await?;
+    let (user, old_hash) = proved(&app, &caller, &request, current_password, "/current_password").await?;
     let new_hash = app.passwords.hash(new_password.as_str().to_owned()).await?;
-    let (user, token) = (caller.user, Token::random());
+    let token = Token::random();
 
     let mut tx = app.database.begin().await?;
     if change::replace_password(&mut tx, user.id, &old_hash, &new_hash).await? == PasswordChange::Outrun {
         return Err(ApiError::Conflict("The password was changed at the same time."));
     }
+    let held = app.caches.hold_sessions(&mut tx, user.id).await?;
     let ended = sessions::end_others(&mut tx, user.id, caller.session).await?;
     let expires_at = sessions::renew(&mut tx, caller.session, token).await?.ok_or(ApiError::Unauthenticated)?;
     mailed_links::void(&mut tx, user.id, Purpose::ResetPassword).await?;
     tx.commit().await?;
+    held.release().await;
 
     app.hub.end_sessions(user.id, ended);
     let cookies = sign_in::cookies(&app, &request, token, &user.email).await?;
@@ -94,16 +101,20 @@ pub(super) async fn erase(
 ) -> Result<WithCookie<NoContent>, ApiError> {
     proved(&app, &caller, &request, body.value.password, "/password").await?;
     let mut tx = app.database.begin().await?;
+    let held = app.caches.hold_sessions(&mut tx, caller.user.id).await?;
+    let boards = Caches::boards_of(&mut tx, caller.user.id).await?;
     let ended = sessions::end_all(&mut tx, caller.user.id).await?;
     if erase_user(&mut tx, caller.user.id).await? == Erased::Unknown {
         return Err(ApiError::Unauthenticated);
     }
     tx.commit().await?;
+    held.release().await;
+    app.caches.forget(&boards).await;
     app.hub.end_sessions(caller.user.id, ended);
     Ok(WithCookie { reply: NoContent, cookie: expired_cookie(&app.config) })
 }
 
-/// The hash of the caller's password, if they have proved to know it: a session left open on a school's computer shall not
+/// The caller and the hash of their password, if they have proved to know it: a session left open on a school's computer shall not
 /// be enough.
 async fn proved(
     app: &App,
@@ -111,12 +122,14 @@ async fn proved(
     request: &HttpRequest,
     password: String,
     pointer: &'static str,
-) -> Result<String, ApiError> {
-    let attempt = sign_in::attempt(app, request, &caller.user.email).await?;
-    let stored = change::password_hash(&mut *app.database.acquire().await?, caller.user.id).await?;
-    let stored = stored.ok_or(ApiError::Unauthenticated)?;
+) -> Result<(User, String), ApiError> {
+    let mut conn = app.database.acquire().await?;
+    let user = users::find(&mut conn, caller.user.id).await?.ok_or(ApiError::Unauthenticated)?;
+    let stored = change::password_hash(&mut conn, user.id).await?.ok_or(ApiError::Unauthenticated)?;
+    drop(conn);
+    let attempt = sign_in::attempt(app, request, &user.email).await?;
     match sign_in::verify(app, &attempt, password, Some(stored.clone())).await? {
-        Verdict::Right => Ok(stored),
+        Verdict::Right => Ok((user, stored)),
         Verdict::Wrong => Err(ApiError::invalid(pointer, "This is not your password.")),
     }
 }

@@ -1,6 +1,7 @@
 //! What a student was told.
 
 use actix_web::web;
+use bellwork_shared::cache::{Key, Scope};
 use bellwork_shared::ids::NotificationId;
 use bellwork_shared::notifications::{self, Notification};
 use serde::Serialize;
@@ -8,10 +9,13 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::auth::SignedIn;
+use crate::cached::{Audience, Cached, cached};
 use crate::cursor::{Cursors, Listed, Page};
 use crate::error::ApiError;
 use crate::input::{Id, Query};
 use crate::reply::Json;
+
+const ROUTE: &str = "/api/notifications";
 
 /// How many notifications changed.
 #[derive(Serialize, ToSchema)]
@@ -24,13 +28,22 @@ pub(super) async fn list(
     app: web::Data<App>,
     caller: SignedIn,
     page: Query<Page>,
-) -> Result<Json<Listed<Notification>>, ApiError> {
-    let limit = page.0.limit()?;
-    let cursors = Cursors::of(&app, "/api/notifications").await?;
-    let before = cursors.position(&page.0)?.unwrap_or(i64::MAX);
-    let mut conn = app.database.acquire().await?;
-    let notifications = notifications::list(&mut conn, caller.user.id, before, limit + 1).await?;
-    Ok(Json(cursors.listed(notifications, limit, |notification| notification.seq)))
+) -> Result<Cached<Listed<Notification>>, ApiError> {
+    let (user, limit) = (caller.user.id, page.0.limit()?);
+    let before: Option<i64> = Cursors::of(&app, ROUTE).await?.position(&page.0)?;
+    let source = app.clone();
+    let load = async move || {
+        let cursors = Cursors::of(&source, ROUTE).await?;
+        let mut conn = source.database.acquire().await?;
+        let notifications = notifications::list(&mut conn, user, before.unwrap_or(i64::MAX), limit + 1).await?;
+        Ok(Some(cursors.listed(notifications, limit, |notification| notification.seq)))
+    };
+    // Clients ask for the first page again and again, and for the others once.
+    if before.is_some() {
+        return Cached::once(load().await?, Audience::Caller);
+    }
+    let key = Key { scope: Scope::Notifications(user), name: limit.to_string().into() };
+    cached(&app.caches, key, Audience::Caller, load).await
 }
 
 /// `POST /api/notifications/{id}/read`
@@ -40,11 +53,13 @@ pub(super) async fn read(
     id: Id<NotificationId>,
 ) -> Result<Json<Notification>, ApiError> {
     let read = notifications::mark_read(&mut *app.database.acquire().await?, caller.user.id, id.0).await?;
+    app.caches.forget(&[Scope::Notifications(caller.user.id)]).await;
     read.map(Json).ok_or(ApiError::NotFound)
 }
 
 /// `POST /api/notifications/read-all`
 pub(super) async fn read_all(app: web::Data<App>, caller: SignedIn) -> Result<Json<Updated>, ApiError> {
     let updated = notifications::mark_all_read(&mut *app.database.acquire().await?, caller.user.id).await?;
+    app.caches.forget(&[Scope::Notifications(caller.user.id)]).await;
     Ok(Json(Updated { updated }))
 }

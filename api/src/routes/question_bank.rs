@@ -1,6 +1,7 @@
 //! The question bank, without answers to students.
 
 use actix_web::web;
+use bellwork_shared::cache::{Key, Scope};
 use bellwork_shared::practice_tests::QuestionKind;
 use bellwork_shared::question_bank::{self, BankQuestion, BankTopic, Filter, Reader, Spot};
 use bellwork_shared::reading;
@@ -12,11 +13,13 @@ use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
 use crate::auth::SignedIn;
+use crate::cached::{Audience, Cached, cached};
 use crate::cursor::{self, Cursors, Listed, Page};
 use crate::error::ApiError;
 use crate::input::Query;
 use crate::reply::Json;
 
+const ROUTE: &str = "/api/question-bank";
 /// The longest name of a subject or a topic.
 const MAX_NAME: usize = 64;
 /// The longest search.
@@ -75,12 +78,12 @@ pub(super) async fn search(
     app: web::Data<App>,
     caller: SignedIn,
     query: Query<Search>,
-) -> Result<Json<BankPart>, ApiError> {
+) -> Result<Cached<BankPart>, ApiError> {
     let mut search = query.0;
     let filter = search.filter()?;
     let reader = if caller.user.role == Role::Admin { Reader::Operator } else { Reader::Student };
     match (search.page, search.per_page) {
-        (None, None) => listed(&app, &filter, reader, search.limit, search.cursor).await,
+        (None, None) => listed(&app, filter, reader, search.limit, search.cursor).await,
         _ if reader == Reader::Student => Err(ApiError::Forbidden("Pages are for operators; use limit and cursor.")),
         _ if search.cursor.is_some() => Err(ApiError::missing("/cursor", "A page has no cursor.")),
         (page, per_page) => paged(&app, &filter, page.unwrap_or(1), per_page.or(search.limit)).await,
@@ -131,27 +134,37 @@ fn check_text(pointer: &str, text: Option<String>, most: usize) -> Result<Option
 }
 
 async fn listed(
-    app: &App,
-    filter: &Filter,
+    app: &web::Data<App>,
+    filter: Filter,
     reader: Reader,
     limit: Option<u32>,
     cursor: Option<String>,
-) -> Result<Json<BankPart>, ApiError> {
+) -> Result<Cached<BankPart>, ApiError> {
     let page = Page { limit, cursor };
     let limit = page.limit()?;
-    let cursors = Cursors::of(app, "/api/question-bank").await?;
-    let (mark, position) = (mark(filter), cursors.position::<(String, Spot)>(&page)?);
+    let position = Cursors::of(app, ROUTE).await?.position::<(String, Spot)>(&page)?;
+    let mark = mark(&filter);
     let after = match position {
         Some((other, _)) if other != mark => {
             return Err(ApiError::invalid("/cursor", "This cursor belongs to other filters; start without one."));
         }
         position => position.map(|(_, spot)| spot),
     };
-    let search = async |conn: &mut PgConnection| question_bank::search(conn, filter, reader, after, limit + 1).await;
-    let questions = app.read(reading::Reader::Anyone, search).await?;
-    let spot = |question: &BankQuestion| (mark.clone(), Spot { rank: question.rank, id: question.id });
-    let Listed { items, next_cursor } = cursors.listed(questions, limit, spot);
-    Ok(Json(BankPart { items, next_cursor, total: None }))
+    let name = format!("{filter:?}:{after:?}:{limit}").into();
+    let source = app.clone();
+    let load = async move || {
+        let mut conn = source.database.acquire().await?;
+        let questions = question_bank::search(&mut conn, &filter, reader, after, limit + 1).await?;
+        drop(conn);
+        let spot = |question: &BankQuestion| (mark.clone(), Spot { rank: question.rank, id: question.id });
+        let Listed { items, next_cursor } = Cursors::of(&source, ROUTE).await?.listed(questions, limit, spot);
+        Ok(Some(BankPart { items, next_cursor, total: None }))
+    };
+    // What operators see holds the answers: it is never kept.
+    match reader {
+        Reader::Operator => Cached::once(load().await?, Audience::Caller),
+        Reader::Student => cached(&app.caches, Key { scope: Scope::QuestionBank, name }, Audience::Caller, load).await,
+    }
 }
 
 /// What tells one filter from another.
@@ -160,7 +173,7 @@ fn mark(filter: &Filter) -> String {
     digest[..MARK].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-async fn paged(app: &App, filter: &Filter, page: u32, per_page: Option<u32>) -> Result<Json<BankPart>, ApiError> {
+async fn paged(app: &App, filter: &Filter, page: u32, per_page: Option<u32>) -> Result<Cached<BankPart>, ApiError> {
     if !(1..=MAX_PAGE).contains(&page) {
         return Err(ApiError::invalid("/page", format!("The page is between 1 and {MAX_PAGE}.")));
     }
@@ -170,7 +183,7 @@ async fn paged(app: &App, filter: &Filter, page: u32, per_page: Option<u32>) -> 
     let skipped = i64::from(page - 1) * per_page;
     let items = question_bank::jump(&mut conn, filter, Reader::Operator, skipped, per_page).await?;
     let total = question_bank::total(&mut conn, filter).await?;
-    Ok(Json(BankPart { items, next_cursor: None, total: Some(total) }))
+    Cached::once(Some(BankPart { items, next_cursor: None, total: Some(total) }), Audience::Caller)
 }
 
 /// Which topics.

@@ -39,7 +39,11 @@ pub(super) async fn list(
 
 /// `DELETE /api/me/sessions/{id}`
 pub(super) async fn end(app: web::Data<App>, caller: InSession, id: Id<SessionId>) -> Result<NoContent, ApiError> {
-    match sessions::end(&mut *app.database.acquire().await?, caller.user.id, id.0).await? {
+    let mut conn = app.database.acquire().await?;
+    let held = app.caches.hold_sessions(&mut conn, caller.user.id).await?;
+    let ending = sessions::end(&mut conn, caller.user.id, id.0).await?;
+    held.release().await;
+    match ending {
         Ending::Unknown => Err(ApiError::NotFound),
         Ending::Ended => {
             app.hub.end_session(caller.user.id, id.0);
@@ -51,7 +55,9 @@ pub(super) async fn end(app: web::Data<App>, caller: InSession, id: Id<SessionId
 /// `DELETE /api/me/sessions`
 pub(super) async fn end_others(app: web::Data<App>, caller: InSession) -> Result<NoContent, ApiError> {
     let mut conn = app.database.acquire().await?;
+    let held = app.caches.hold_sessions(&mut conn, caller.user.id).await?;
     let ended = sessions::end_others(&mut conn, caller.user.id, caller.session).await?;
+    held.release().await;
     app.hub.end_sessions(caller.user.id, ended);
     Ok(NoContent)
 }

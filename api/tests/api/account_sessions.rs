@@ -5,7 +5,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::application::{Answer, Application, Caller};
+use crate::application::{Answer, Application, Caller, eventually};
 use crate::events::Events;
 
 /// "correct horse" under weaker settings than today's.
@@ -122,11 +122,16 @@ async fn a_session_ends_when_it_is_not_used_and_its_use_is_noted_coarsely(databa
     assert_eq!(times().await, opened, "so soon nothing is written");
     let age = "update sessions set last_seen_at = now() - interval '11 minutes', idle_at = now() + interval '1 minute'";
     sqlx::query(age).execute(&database).await.unwrap();
-    assert_eq!(student.get("/api/me").await.status, 200);
-    let noted = times().await;
-    assert!(noted.0 > opened.0 && noted.1 > opened.1, "{noted:?}");
+    app.forget_session(&student).await;
+    eventually("its use is noted", async || {
+        assert_eq!(student.get("/api/me").await.status, 200);
+        let noted = times().await;
+        noted.0 > opened.0 && noted.1 > opened.1
+    })
+    .await;
     sqlx::query("update sessions set idle_at = now()").execute(&database).await.unwrap();
-    student.get("/api/me").await.problem(401);
+    app.forget_session(&student).await;
+    eventually("it has ended", async || student.get("/api/me").await.status == 401).await;
     app.stop().await;
 }
 

@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use bellwork_api::routes::Role;
 use bellwork_api::server::Server;
+use bellwork_jobs::cache;
 use bellwork_jobs::context::Publisher;
 use bellwork_queue::{Engine, Inspector};
+use bellwork_shared::cache::{Invalidator, Scope};
 use bellwork_shared::config::{Config, Variables};
 use bellwork_shared::ids::{JobId, UserId};
 use bellwork_shared::notifications::{self, NewNotification, Notification};
 use bellwork_shared::telemetry;
+use bellwork_shared::tokens::Token;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
@@ -27,6 +30,7 @@ pub(crate) struct Application {
     pub(crate) database: PgPool,
     pub(crate) config: Config,
     pub(crate) publisher: Publisher,
+    pub(crate) cache: Invalidator,
     pub(crate) engine: Engine,
     pub(crate) inspector: Inspector,
     pub(crate) server: Server,
@@ -58,6 +62,7 @@ impl Application {
         Self {
             url: format!("http://{}", server.address()),
             database,
+            cache: Invalidator::new(cache::redis(&config.redis.cache_url.parse().unwrap()), &config.redis.prefix),
             config,
             publisher: Publisher::new(engine.connection(), &prefix),
             inspector: engine.inspector(),
@@ -88,12 +93,20 @@ impl Application {
         admin
     }
 
+    /// After a test has changed the row of the caller's session by hand; the application hears of it soon.
+    pub(crate) async fn forget_session(&self, caller: &Caller) {
+        let token = Token::parse(caller.token.as_deref().unwrap()).unwrap();
+        self.cache.forget(&[Scope::Session(token.hash())]).await;
+    }
+
     /// Writes a notification as a job would, without an event.
     pub(crate) async fn write(&self, user: UserId, body: &str) -> Notification {
         let data = json!({});
         let new = NewNotification { user, kind: "greeting", title: "Hello", body, data: &data, job: JobId::new() };
         let mut conn = self.database.acquire().await.unwrap();
-        notifications::insert(&mut conn, &new).await.unwrap().unwrap()
+        let written = notifications::insert(&mut conn, &new).await.unwrap().unwrap();
+        self.cache.forget(&[Scope::Notifications(user)]).await;
+        written
     }
 
     /// Writes a notification and publishes its event.

@@ -10,6 +10,8 @@ mod api_tokens;
 mod application;
 mod attempts;
 mod attempts_refused;
+mod caching;
+mod caching_http;
 mod content;
 mod documents;
 mod events;

@@ -20,6 +20,7 @@ pub(crate) async fn work(app: &Application, queue: &str, which: Drain) {
     let platform = Platform {
         database: app.database.clone(),
         catalogue: Catalogue::new(app.database.clone()),
+        cache: app.cache.clone(),
         publisher: app.publisher.clone(),
         marker: Arc::new(Marker::new(&app.config.ai).unwrap()),
         mailer: Mailer::new(&mail).unwrap(),

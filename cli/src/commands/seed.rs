@@ -65,6 +65,7 @@ impl Seed {
         let mut transaction = stores::database()?.begin().await.context("nothing was seeded")?;
         let seeded = seed(&mut transaction).await.context("nothing was seeded")?;
         transaction.commit().await.context("nothing was seeded")?;
+        stores::forget_tests().await;
         show(&seeded, screen)
     }
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bellwork_shared::cache::Scope;
 use bellwork_shared::content::{self, ImportError, TestFile};
 use bellwork_shared::formats::{self, Label, Naming, Reading};
 use bellwork_shared::ids::ImportId;
@@ -67,6 +68,10 @@ impl Job for ImportContent {
         let (found, usable) = (read.reading.found, read.reading.questions.len());
         let report = Found { format: read.reading.format, found, usable, problems: &read.reading.problems, stored };
         imports::finish(conn, self.import_id, &report).await?;
+        if outcome.is_some() {
+            recording.outdate(Scope::Tests);
+            recording.outdate(Scope::QuestionBank);
+        }
         let (id, problems) = (self.import_id, read.reading.problems.len());
         recording.result(json!({
             "import_id": id, "state": state, "outcome": outcome, "found": found, "usable": usable, "problems": problems,

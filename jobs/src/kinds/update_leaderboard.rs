@@ -1,7 +1,8 @@
 //! Ranks the score of a graded attempt, and then tells its student: who looks at once finds their rank.
 
 use bellwork_queue::Priority;
-use bellwork_shared::ids::AttemptId;
+use bellwork_shared::cache::Scope;
+use bellwork_shared::ids::{AttemptId, TestId};
 use bellwork_shared::leaderboard::{self, Recorded};
 use bellwork_shared::results::{self, Outcome};
 use serde::{Deserialize, Serialize};
@@ -33,32 +34,36 @@ impl Job for UpdateLeaderboard {
     }
 
     async fn record(&self, (): (), recording: &mut Recording<'_>) -> anyhow::Result<()> {
-        match leaderboard::record_score(recording.transaction().await?, self.attempt_id).await? {
-            Recorded::Best(boards) => recording.result(json!({ "best_in": boards })),
+        let recorded = leaderboard::record_score(recording.transaction().await?, self.attempt_id).await?;
+        let test = tell(self.attempt_id, recording).await?;
+        match recorded {
+            Recorded::Best(boards) => {
+                recording.result(json!({ "best_in": boards }));
+                test.filter(|_| boards > 0).into_iter().for_each(|test| recording.outdate(Scope::Board(test)));
+            }
             Recorded::NoResult => tracing::warn!(attempt = %self.attempt_id, "the attempt to be ranked has no result"),
         }
-        tell(self.attempt_id, recording).await
+        Ok(())
     }
 
     /// The result is there, ranked or not.
     async fn buried(&self, recording: &mut Recording<'_>) -> anyhow::Result<()> {
-        tell(self.attempt_id, recording).await
+        tell(self.attempt_id, recording).await.map(drop)
     }
 }
 
-/// Tells the student the result, if there is one.
-pub(super) async fn tell(attempt_id: AttemptId, recording: &mut Recording<'_>) -> anyhow::Result<()> {
+/// Tells the student the result, and the caller of which test it is, if there is one.
+pub(super) async fn tell(attempt_id: AttemptId, recording: &mut Recording<'_>) -> anyhow::Result<Option<TestId>> {
     let outcome = results::outcome(recording.transaction().await?, attempt_id).await?;
-    if let Some(Outcome { user_id, test_id, title, score, max_score }) = outcome {
-        recording.submit(&NotifyUser {
-            user_id,
-            kind: "attempt_graded".to_owned(),
-            title: format!("Your result: {title}"),
-            body: format!("You earned {score} of {max_score} points."),
-            data: json!({ "attempt_id": attempt_id, "test_id": test_id, "score": score, "max_score": max_score }),
-        });
-    }
-    Ok(())
+    let Some(Outcome { user_id, test_id, title, score, max_score }) = outcome else { return Ok(None) };
+    recording.submit(&NotifyUser {
+        user_id,
+        kind: "attempt_graded".to_owned(),
+        title: format!("Your result: {title}"),
+        body: format!("You earned {score} of {max_score} points."),
+        data: json!({ "attempt_id": attempt_id, "test_id": test_id, "score": score, "max_score": max_score }),
+    });
+    Ok(Some(test_id))
 }
 
 #[cfg(test)]
@@ -78,6 +83,7 @@ mod tests {
             let attempt_id = graded_attempt(&mut conn, user, &test, score).await;
             let performed = stage.perform(&UpdateLeaderboard { attempt_id }).await.unwrap();
             assert_eq!(performed.result(), &json!({ "best_in": boards }), "{score}");
+            assert_eq!(performed.aftermath.outdated.len(), usize::from(boards > 0), "a cached board is outdated");
             let children = performed.children();
             let [("notify_user", told)] = children.as_slice() else { panic!("{children:?}") };
             assert_eq!((&told["kind"], &told["data"]["attempt_id"]), (&json!("attempt_graded"), &json!(attempt_id)));

@@ -10,6 +10,7 @@ use std::sync::Arc;
 use bellwork_queue::Server;
 use bellwork_shared::answers::{Answer, Response};
 use bellwork_shared::attempts::{self, NewAttempt};
+use bellwork_shared::cache::Invalidator;
 use bellwork_shared::catalogue::Catalogue;
 use bellwork_shared::config::mail::MailConfig;
 use bellwork_shared::editions::Taken;
@@ -77,6 +78,7 @@ impl Stage {
         let platform = Platform {
             database: database.clone(),
             catalogue: Catalogue::new(database.clone()),
+            cache: Invalidator::new(crate::cache::redis(&redis()), &prefix),
             publisher: Publisher::new(redis().connection(), &prefix),
             marker: Arc::new(marker),
             mailer,

@@ -52,6 +52,7 @@ impl Import {
         let mut transaction = stores::database()?.begin().await.context("nothing was imported")?;
         let imported = import(&mut transaction, &test, on_difference).await?;
         transaction.commit().await.context("nothing was imported")?;
+        stores::forget_tests().await;
         show(&test, outcome(imported), &reading, screen)
     }
 

@@ -1,0 +1,106 @@
+//! What this process keeps: bodies of answers, and whose session a token is.
+
+use bellwork_shared::cache::{
+    Failed, Figures, Held, Key, LEADERBOARDS, Layers, NOTIFICATIONS, QUESTION_BANK, SESSIONS, STATS, Scope, Shelf,
+    TESTS,
+};
+use bellwork_shared::ids::UserId;
+use bellwork_shared::ranking;
+use bellwork_shared::sessions::{self, SignedIn};
+use bellwork_shared::tokens::Token;
+use sqlx::{PgConnection, PgPool};
+
+use crate::cached::Encoded;
+use crate::known::{Known, Recheck};
+use crate::overload::Database;
+
+/// The caches of this process.
+#[derive(Debug)]
+pub(crate) struct Caches {
+    layers: Layers,
+    tests: Shelf<Encoded>,
+    question_bank: Shelf<Encoded>,
+    stats: Shelf<Encoded>,
+    leaderboards: Shelf<Encoded>,
+    notifications: Shelf<Encoded>,
+    sessions: Shelf<Known>,
+    recheck: Recheck,
+}
+
+impl Caches {
+    /// Over `layers`. Sessions are looked for in `database` now and then.
+    pub(crate) fn new(layers: Layers, database: PgPool) -> Self {
+        Self {
+            recheck: Recheck::start(database, layers.invalidator().clone()),
+            tests: layers.shelf(&TESTS),
+            question_bank: layers.shelf(&QUESTION_BANK),
+            stats: layers.shelf(&STATS),
+            leaderboards: layers.shelf(&LEADERBOARDS),
+            notifications: layers.shelf(&NOTIFICATIONS),
+            sessions: layers.shelf(&SESSIONS),
+            layers,
+        }
+    }
+
+    /// The bodies of `scope`.
+    pub(crate) fn bodies(&self, scope: Scope) -> &Shelf<Encoded> {
+        match scope {
+            Scope::Tests => &self.tests,
+            Scope::QuestionBank => &self.question_bank,
+            Scope::Stats => &self.stats,
+            Scope::Board(_) => &self.leaderboards,
+            Scope::Notifications(_) => &self.notifications,
+            Scope::Session(_) => unreachable!("a session is nobody's answer"),
+        }
+    }
+
+    /// Whose session `token` is, unless it has ended.
+    ///
+    /// # Errors
+    /// If it must be asked of the database, which fails: then nobody is signed in.
+    pub(crate) async fn session(&self, database: &Database, token: Token) -> Result<Option<SignedIn>, Failed> {
+        let key = Key { scope: Scope::Session(token.hash()), name: "".into() };
+        let database = database.clone();
+        let load = async move || {
+            let read = sessions::authenticate(&mut *database.acquire().await?, token).await?;
+            Ok(read.as_ref().map(Known::of))
+        };
+        let scope = key.scope;
+        let Some(known) = self.sessions.get(key, load).await?.value else { return Ok(None) };
+        self.recheck.consider(scope, &known);
+        Ok(known.signed_in())
+    }
+
+    /// Before anything about the sessions of `user` changes, or their role: no process knows them until the returned
+    /// hold is released after the commit, and then by the rows.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub(crate) async fn hold_sessions(&self, conn: &mut PgConnection, user: UserId) -> sqlx::Result<Held> {
+        let hashes = sessions::token_hashes(conn, user).await?;
+        Ok(self.layers.invalidator().hold(hashes.into_iter().map(Scope::Session).collect()).await)
+    }
+
+    /// After the commit of what changed `scopes`, and before the answer.
+    pub(crate) async fn forget(&self, scopes: &[Scope]) {
+        self.layers.invalidator().forget(scopes).await;
+    }
+
+    /// The boards on which `user` stands, to be forgotten after something about them has changed, such as the name.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub(crate) async fn boards_of(conn: &mut PgConnection, user: UserId) -> sqlx::Result<Vec<Scope>> {
+        Ok(ranking::tests_of(conn, user).await?.into_iter().map(Scope::Board).collect())
+    }
+
+    /// True if this process hears what others change.
+    pub(crate) fn hears(&self) -> bool {
+        self.layers.hears()
+    }
+
+    /// How each cache has done.
+    pub(crate) fn figures(&self) -> Vec<Figures> {
+        self.layers.figures()
+    }
+}

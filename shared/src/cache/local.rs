@@ -1,0 +1,68 @@
+//! The layer in process: bounded by weight, and each value with the stamp that says whether it still holds.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use moka::sync::Cache;
+
+use super::generations::Stamp;
+use super::{Key, Policy, Value};
+
+/// What an entry weighs beside its value: the key, the bookkeeping.
+const OVERHEAD: usize = 256;
+
+/// A value, or that there is none.
+pub(super) struct Entry<V> {
+    pub(super) value: Option<Arc<V>>,
+    /// Where the generations stood when its load began.
+    pub(super) stamp: Stamp,
+    pub(super) since: Instant,
+    /// So long it is fresh.
+    pub(super) fresh: Duration,
+    /// So long it took to load.
+    pub(super) cost: Duration,
+    /// Set after it could not be loaded anew: until then nobody tries, and nobody waits for who does.
+    pub(super) retry_at: Option<Instant>,
+}
+
+impl<V> Entry<V> {
+    /// So long it is still fresh; none if it is not.
+    pub(super) fn left(&self, limit: Duration) -> Option<Duration> {
+        self.fresh.min(limit).checked_sub(self.since.elapsed()).filter(|left| !left.is_zero())
+    }
+
+    /// So long it has not been fresh.
+    pub(super) fn overdue(&self) -> Duration {
+        self.since.elapsed().saturating_sub(self.fresh)
+    }
+}
+
+/// The values of one cache in this process.
+pub(super) struct Local<V>(Cache<Key, Arc<Entry<V>>>);
+
+impl<V: Value> Local<V> {
+    pub(super) fn new(policy: &Policy) -> Self {
+        let weigh = |_: &Key, entry: &Arc<Entry<V>>| {
+            let weight = OVERHEAD + entry.value.as_ref().map_or(0, |value| value.weight());
+            u32::try_from(weight).unwrap_or(u32::MAX)
+        };
+        let kept = policy.local + policy.stale;
+        Self(Cache::builder().max_capacity(policy.capacity).weigher(weigh).time_to_live(kept).build())
+    }
+
+    pub(super) fn get(&self, key: &Key) -> Option<Arc<Entry<V>>> {
+        self.0.get(key)
+    }
+
+    /// Keeps an entry; of two values that say the same, the one that is there stays.
+    pub(super) fn keep(&self, key: Key, mut entry: Entry<V>) -> Option<Arc<V>> {
+        if let (Some(value), Some(there)) = (&entry.value, self.0.get(&key).and_then(|there| there.value.clone()))
+            && there.is_same(value)
+        {
+            entry.value = Some(there);
+        }
+        let value = entry.value.clone();
+        self.0.insert(key, Arc::new(entry));
+        value
+    }
+}

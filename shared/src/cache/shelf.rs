@@ -1,0 +1,263 @@
+//! One cache: what a reader meets on the way from memory to PostgreSQL.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::timeout;
+
+use super::early;
+use super::flight::{Flights, Landing};
+use super::generations::{Stamp, Standing};
+use super::link::Core;
+use super::local::{Entry, Local};
+use super::remote::{Found, Look, Stored, Token};
+use super::tally::{Outcome, Tally};
+use super::{Failed, Freshness, Got, Key, Policy, SECOND, Value};
+
+/// A load that takes longer has failed; statements end before that.
+const LOAD_TIMEOUT: Duration = Duration::from_secs(20);
+/// After a failed load the stale value answers at once for so long, before somebody tries again.
+const RETRY_PAUSE: Duration = SECOND;
+
+/// One cache of a process. Cheap to clone.
+pub struct Shelf<V>(Arc<Inner<V>>);
+
+impl<V> Clone for Shelf<V> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+impl<V> std::fmt::Debug for Shelf<V> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shelf").field("policy", &self.0.policy.name).finish_non_exhaustive()
+    }
+}
+
+struct Inner<V> {
+    policy: &'static Policy,
+    core: Arc<Core>,
+    local: Local<V>,
+    flights: Flights<V>,
+    tally: Arc<Tally>,
+}
+
+impl<V: Value> Shelf<V> {
+    pub(super) fn new(policy: &'static Policy, core: Arc<Core>, tally: Arc<Tally>) -> Self {
+        Self(Arc::new(Inner { policy, core, local: Local::new(policy), flights: Flights::new(), tally }))
+    }
+
+    /// The value of `key`: from this process, else from Redis, else by `load`, which says nothing if there is no such
+    /// thing. Of any number of callers at the same time one loads, in a task of its own. A load reads from the primary: from
+    /// a replica that lags it would bring back, and keep, what was forgotten.
+    ///
+    /// # Errors
+    /// If the load fails and there is no value that may be stale.
+    pub async fn get<L, F>(&self, key: Key, load: L) -> Result<Got<V>, Failed>
+    where
+        L: FnOnce() -> F + Send + 'static,
+        F: Future<Output = anyhow::Result<Option<V>>> + Send + 'static,
+    {
+        let shelf = &self.0;
+        let Some(limit) = shelf.core.trust(shelf.policy) else {
+            shelf.tally.count(Outcome::LocalBypass);
+            return Arc::clone(shelf).fetch(key, load).await;
+        };
+        let stamp = shelf.core.generations.stamp(key.scope);
+        match shelf.seen(&key, limit) {
+            Seen::Fresh(got, due) => {
+                shelf.tally.count(Outcome::LocalHit);
+                if due {
+                    drop(shelf.start(key, stamp, load));
+                }
+                Ok(got)
+            }
+            Seen::Stale(got, due) => {
+                shelf.tally.count(Outcome::LocalStale);
+                if due {
+                    drop(shelf.start(key, stamp, load));
+                }
+                Ok(got)
+            }
+            Seen::Nothing => {
+                shelf.tally.count(Outcome::LocalMiss);
+                shelf.start(key, stamp, load).await
+            }
+        }
+    }
+
+    /// How often Redis refused a value since it was forgotten while it was loaded.
+    #[must_use]
+    pub fn refused(&self) -> u64 {
+        self.0.tally.read(Outcome::RemoteRefused)
+    }
+}
+
+/// What this process knows, and whether somebody should load it anew.
+enum Seen<V> {
+    Fresh(Got<V>, bool),
+    Stale(Got<V>, bool),
+    Nothing,
+}
+
+impl<V: Value> Inner<V> {
+    fn seen(&self, key: &Key, limit: Duration) -> Seen<V> {
+        let Some(entry) = self.local.get(key) else { return Seen::Nothing };
+        let standing = self.core.generations.standing(key.scope, entry.stamp);
+        let value = entry.value.clone();
+        if standing == Standing::Outdated {
+            return Seen::Nothing;
+        }
+        if standing == Standing::Current
+            && let Some(left) = entry.left(limit)
+        {
+            let due = early::is_due(left, entry.cost, rand::random);
+            return Seen::Fresh(Got { value, freshness: Freshness::Fresh }, due);
+        }
+        match entry.retry_at {
+            Some(retry_at) if entry.overdue() < self.policy.stale => {
+                let freshness = Freshness::Stale { overdue: entry.overdue() };
+                Seen::Stale(Got { value, freshness }, retry_at <= Instant::now())
+            }
+            _ => Seen::Nothing,
+        }
+    }
+
+    fn start<L, F>(self: &Arc<Self>, key: Key, stamp: Stamp, load: L) -> Landing<V>
+    where
+        L: FnOnce() -> F + Send + 'static,
+        F: Future<Output = anyhow::Result<Option<V>>> + Send + 'static,
+    {
+        let (shelf, own) = (Arc::clone(self), key.clone());
+        self.flights.join(&key, stamp, &self.core.runtime, move || shelf.fetch(own, load))
+    }
+
+    /// From Redis, else by `load`.
+    async fn fetch<L, F>(self: Arc<Self>, key: Key, load: L) -> Result<Got<V>, Failed>
+    where
+        L: FnOnce() -> F + Send + 'static,
+        F: Future<Output = anyhow::Result<Option<V>>> + Send + 'static,
+    {
+        let stamp = self.core.generations.stamp(key.scope);
+        let (keeping, last) = match self.look(&key).await {
+            Looked::Fresh(remote) => return Ok(self.keep(key, stamp, remote)),
+            Looked::Else(keeping, last) => (keeping, last),
+        };
+        let begun = Instant::now();
+        let loaded = match timeout(LOAD_TIMEOUT, load()).await {
+            Ok(loaded) => loaded,
+            Err(elapsed) => Err(anyhow::Error::new(elapsed).context("could not be loaded in time")),
+        };
+        match loaded {
+            Ok(value) => Ok(self.loaded(key, stamp, keeping, value, begun.elapsed()).await),
+            Err(error) => {
+                self.tally.count(Outcome::Failed);
+                self.last(key, stamp, last).ok_or_else(|| Failed::new(error))
+            }
+        }
+    }
+
+    async fn look(&self, key: &Key) -> Looked<V> {
+        if self.core.invalidator.is_untold(key.scope) {
+            self.tally.count(Outcome::RemoteHeld);
+            return Looked::Else(Keeping::Here, None);
+        }
+        let (outcome, looked) = match self.core.remote.look(key).await {
+            Look::Missing(token) => (Outcome::RemoteMiss, Looked::Else(Keeping::Everywhere(token), None)),
+            Look::Held => (Outcome::RemoteHeld, Looked::Else(Keeping::Nowhere, None)),
+            Look::Away => (Outcome::RemoteAway, Looked::Else(Keeping::Here, None)),
+            Look::Found(found) => self.found(found),
+        };
+        self.tally.count(outcome);
+        looked
+    }
+
+    fn found(&self, found: Found) -> (Outcome, Looked<V>) {
+        let Found { token, value, life, cost } = found;
+        let Some(value) = V::decode(value) else {
+            return (Outcome::RemoteMiss, Looked::Else(Keeping::Everywhere(token), None));
+        };
+        let left = life.saturating_sub(self.policy.stale);
+        let remote = Remembered { value, left, cost };
+        if left.is_zero() || early::is_due(left, cost, rand::random) {
+            (Outcome::RemoteMiss, Looked::Else(Keeping::Everywhere(token), Some(remote)))
+        } else {
+            (Outcome::RemoteHit, Looked::Fresh(remote))
+        }
+    }
+
+    /// Keeps a value that Redis had, for no longer than Redis calls it fresh.
+    fn keep(&self, key: Key, stamp: Stamp, remote: Remembered<V>) -> Got<V> {
+        let Remembered { value, left, cost } = remote;
+        let fresh = self.policy.local.min(left);
+        let value = Some(Arc::new(value));
+        let entry = Entry { value, stamp, since: Instant::now(), fresh, cost, retry_at: None };
+        Got { value: self.local.keep(key, entry), freshness: Freshness::Fresh }
+    }
+
+    async fn loaded(&self, key: Key, stamp: Stamp, keeping: Keeping, value: Option<V>, cost: Duration) -> Got<V> {
+        self.tally.count(if value.is_some() { Outcome::Loaded } else { Outcome::Absent });
+        if let (Keeping::Everywhere(token), Some(value)) = (&keeping, &value)
+            && self.core.remote.store(&key, *token, &value.encode(), cost).await == Stored::Refused
+        {
+            self.tally.count(Outcome::RemoteRefused);
+        }
+        let value = value.map(Arc::new);
+        if matches!(keeping, Keeping::Nowhere) {
+            return Got { value, freshness: Freshness::Fresh };
+        }
+        let fresh = if value.is_some() { self.policy.local.min(self.policy.remote) } else { self.policy.absent };
+        let entry = Entry { value, stamp, since: Instant::now(), fresh, cost, retry_at: None };
+        Got { value: self.local.keep(key, entry), freshness: Freshness::Fresh }
+    }
+
+    /// The last value that is known, if it may be stale and was not changed.
+    fn last(&self, key: Key, stamp: Stamp, remote: Option<Remembered<V>>) -> Option<Got<V>> {
+        let here = self.local.get(&key);
+        let here = here.filter(|entry| {
+            let standing = self.core.generations.standing(key.scope, entry.stamp);
+            let may_answer = entry.value.is_some() && entry.overdue() < self.policy.stale;
+            may_answer && standing != Standing::Outdated
+        });
+        let retry_at = Some(Instant::now() + RETRY_PAUSE);
+        let entry = match (here, remote) {
+            (Some(entry), _) => {
+                let Entry { stamp, since, fresh, cost, .. } = *entry;
+                Entry { value: entry.value.clone(), stamp, since, fresh, cost, retry_at }
+            }
+            (None, Some(Remembered { value, left, cost })) => {
+                let value = Some(Arc::new(value));
+                Entry { value, stamp, since: Instant::now(), fresh: left, cost, retry_at }
+            }
+            (None, None) => return None,
+        };
+        let is_current = self.core.generations.standing(key.scope, entry.stamp) == Standing::Current;
+        let freshness = match entry.left(self.policy.local).filter(|_| is_current) {
+            Some(_) => Freshness::Fresh,
+            None => Freshness::Stale { overdue: entry.overdue() },
+        };
+        tracing::warn!(cache = self.policy.name, "could not be loaded anew; the last value answers");
+        Some(Got { value: self.local.keep(key, entry), freshness })
+    }
+}
+
+/// A value that Redis had.
+struct Remembered<V> {
+    value: V,
+    left: Duration,
+    cost: Duration,
+}
+
+/// What a look at Redis comes to.
+enum Looked<V> {
+    Fresh(Remembered<V>),
+    /// To be loaded. A value that Redis had, but too old, may answer if that fails.
+    Else(Keeping, Option<Remembered<V>>),
+}
+
+/// Where a value may be kept that is loaded now.
+enum Keeping {
+    Everywhere(Token),
+    Here,
+    Nowhere,
+}

@@ -1,0 +1,110 @@
+//! How often each layer knew the answer.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use metrics::Counter;
+use serde::Serialize;
+
+/// What a layer said to a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The process had it.
+    LocalHit,
+    /// The process had it, too old, and it could not be loaded anew.
+    LocalStale,
+    /// The process had nothing fresh.
+    LocalMiss,
+    /// The process does not hear of changes, and did not look.
+    LocalBypass,
+    /// Redis had it.
+    RemoteHit,
+    /// Redis had nothing fresh.
+    RemoteMiss,
+    /// It is being changed, or the change could not be told to Redis yet.
+    RemoteHeld,
+    /// Redis did not answer in time, or was not asked since it did not just now.
+    RemoteAway,
+    /// Redis was told of a change while the value was loaded, and did not take it.
+    RemoteRefused,
+    /// It was loaded.
+    Loaded,
+    /// There is no such thing.
+    Absent,
+    /// It could not be loaded.
+    Failed,
+}
+
+/// The labels of each outcome, in the order of the enum.
+const LABELS: [(&str, &str); 12] = [
+    ("local", "hit"),
+    ("local", "stale"),
+    ("local", "miss"),
+    ("local", "bypass"),
+    ("redis", "hit"),
+    ("redis", "miss"),
+    ("redis", "held"),
+    ("redis", "away"),
+    ("redis", "refused"),
+    ("source", "loaded"),
+    ("source", "absent"),
+    ("source", "failed"),
+];
+
+/// The counts of one cache.
+pub(super) struct Tally {
+    cache: &'static str,
+    counters: [Counter; LABELS.len()],
+    counts: [AtomicU64; LABELS.len()],
+}
+
+/// How a cache has done since this process started.
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+pub struct Figures {
+    /// The cache's name.
+    pub cache: &'static str,
+    /// How often the process was asked.
+    pub requests: u64,
+    /// The share that it had; none before the first request.
+    pub local_hit_rate: Option<f64>,
+    /// The share of the rest that Redis had; none before the first.
+    pub redis_hit_rate: Option<f64>,
+    /// How often a value was loaded from PostgreSQL.
+    pub loads: u64,
+}
+
+impl Tally {
+    pub(super) fn new(cache: &'static str) -> Self {
+        let counter = |(layer, outcome)| metrics::counter!("bellwork_cache_requests_total", "cache" => cache, "layer" => layer, "outcome" => outcome);
+        Self { cache, counters: LABELS.map(counter), counts: std::array::from_fn(|_| AtomicU64::new(0)) }
+    }
+
+    pub(super) fn count(&self, outcome: Outcome) {
+        self.counters[outcome as usize].increment(1);
+        self.counts[outcome as usize].fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn figures(&self) -> Figures {
+        use Outcome::{
+            Absent, Loaded, LocalBypass, LocalHit, LocalMiss, LocalStale, RemoteAway, RemoteHeld, RemoteHit, RemoteMiss,
+        };
+        let sum = |outcomes: &[Outcome]| outcomes.iter().map(|outcome| self.read(*outcome)).sum();
+        let requests = sum(&[LocalHit, LocalStale, LocalMiss, LocalBypass]);
+        let asked = sum(&[RemoteHit, RemoteMiss, RemoteHeld, RemoteAway]);
+        Figures {
+            cache: self.cache,
+            requests,
+            local_hit_rate: share(self.read(LocalHit), requests),
+            redis_hit_rate: share(self.read(RemoteHit), asked),
+            loads: sum(&[Loaded, Absent]),
+        }
+    }
+
+    pub(super) fn read(&self, outcome: Outcome) -> u64 {
+        self.counts[outcome as usize].load(Ordering::Relaxed)
+    }
+}
+
+/// With three decimals.
+fn share(part: u64, whole: u64) -> Option<f64> {
+    (whole > 0).then(|| (part as f64 / whole as f64 * 1000.0).round() / 1000.0)
+}
