@@ -300,7 +300,7 @@ pub(crate) fn expired_cookie(config: &HttpConfig) -> Cookie<'static> {
 }
 
 fn device_cookie_name(config: &HttpConfig) -> &'static str {
-    if is_https(config) { "__Host-bellwork_device" } else { "bellwork_device" }
+    if is_https(config) { "__Host-bellwork_known" } else { "bellwork_known" }
 }
 
 /// The device of `account` that the request comes from, if it has signed in to it before.

@@ -81,7 +81,7 @@ pub static ALL: &[Holding] = &[
         table: "attempts",
         user: "user_id",
         exported: &[
-            "id", "test_id", "status", "answers", "score", "max_score", "feedback", "submitted_at", "graded_at",
+            "id", "test_id", "status", "answers", "score", "max_score", "feedback", "submitted_at", "graded_at", "test_version", "sitting_id", "late", "ranks",
         ],
         withheld: &["job_id"],
         jobs: Some("job_id"),
@@ -97,6 +97,33 @@ pub static ALL: &[Holding] = &[
                 from jsonb_array_elements(coalesce(feedback, '[]')) with ordinality as of (mark, place)),
              status = case when status in ('queued', 'grading') then 'failed' else status end",
         ),
+    },
+    Holding {
+        table: "sittings",
+        user: "user_id",
+        exported: &[
+            "id", "test_id", "test_version", "title", "questions", "max_score", "started_at", "deadline", "closes_at",
+            "late_accepted", "answers", "saved_at", "ended_at", "attempt_id",
+        ],
+        withheld: &[],
+        jobs: None,
+        erasure: Erasure::Deleted,
+    },
+    Holding {
+        table: "topic_standings",
+        user: "user_id",
+        exported: &["subject", "topic", "answered", "correct", "earned", "possible", "last_answered_at"],
+        withheld: &[],
+        jobs: None,
+        erasure: Erasure::Deleted,
+    },
+    Holding {
+        table: "test_drafts",
+        user: "edited_by",
+        exported: &["test_id", "edited_at"],
+        withheld: &["content"],
+        jobs: None,
+        erasure: Erasure::Anonymised(""),
     },
     Holding {
         table: "leaderboard_entries",

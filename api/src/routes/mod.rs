@@ -159,14 +159,17 @@ fn web() -> Vec<Path> {
             .also(&[409]),
         at("/api/tests/{id}/start")
             .post(SignedIn, sittings::start, "Starts a timed test, or shows the sitting that runs.")
-            .also(&[409]),
+            .also(&[409])
+            .scope(Scope::AttemptsWrite),
         at("/api/sittings/{id}").get(SignedIn, sittings::show, "One of the caller's sittings with its questions."),
         at("/api/sittings/{id}/answers")
             .put(SignedIn, sittings::save, "Saves the working state, handed in when the time is over.")
-            .also(&[409]),
+            .also(&[409])
+            .scope(Scope::AttemptsWrite),
         at("/api/practice")
             .post(SignedIn, practice::begin, "A set of questions that the caller knows least.")
-            .also(&[404]),
+            .also(&[404])
+            .scope(Scope::AttemptsWrite),
         at("/api/question-bank").get(SignedIn, question_bank::search, "Questions, filtered and searched."),
         at("/api/question-bank/topics").get(SignedIn, question_bank::topics, "Subjects and topics with their counts."),
         at("/api/me/topics").get(SignedIn, topics::list, "What the caller knows of each topic."),

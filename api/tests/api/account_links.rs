@@ -88,7 +88,7 @@ async fn a_reset_sets_the_password_and_ends_sessions_streams_and_tokens(database
     let tokens = mailed_tokens(&database, "reset-password").await;
     let answer = app.anybody().post("/api/auth/reset-password", &reset(&tokens[0], "battery staple")).await;
     assert_eq!(answer.status, 204, "{answer:?}");
-    assert!(answer.header("set-cookie").starts_with("bellwork_device="), "{answer:?}");
+    assert!(answer.header("set-cookie").starts_with("bellwork_known="), "{answer:?}");
     assert!(stream.end().await.is_some());
     student.get("/api/me").await.problem(401);
     program.get("/api/me").await.problem(401);

@@ -25,7 +25,7 @@ async fn registered(app: &Application, email: &str) -> String {
     let body = json!({ "email": email, "password": "correct horse", "display_name": "Ada" });
     let answer = app.anybody().post("/api/auth/register", &body).await;
     let cookies = answer.headers.get_all("set-cookie").iter().map(|cookie| cookie.to_str().unwrap());
-    let device = cookies.into_iter().find(|cookie| cookie.starts_with("bellwork_device=")).unwrap();
+    let device = cookies.into_iter().find(|cookie| cookie.starts_with("bellwork_known=")).unwrap();
     assert!(device.contains("HttpOnly") && !device.contains("ada"), "{device}");
     device.split(';').next().unwrap().to_owned()
 }

@@ -119,7 +119,7 @@ async fn what_is_no_file_of_questions_is_refused(database: PgPool) {
     );
     assert_eq!(hand_in(&admin, "?subject=%C3%B6", "text/plain", QUIZ).await.problem(422), ["/subject"]);
     hand_in(&admin, "?colour=red", "text/plain", QUIZ).await.problem(422);
-    assert_eq!((app.count("imports").await, app.count("jobs").await), (0, 0));
+    assert_eq!((app.count("imports").await, app.count("jobs where kind = 'import_content'").await), (0, 0));
     let nothing = TestId::new();
     for path in ["imports/{}", "imports/{}/report", "tests/{}/export"] {
         let path = format!("/api/admin/{}", path.replace("{}", &nothing.to_string()));

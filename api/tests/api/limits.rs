@@ -13,12 +13,13 @@ use crate::link::Link;
 
 /// A login that fails, quickly: nobody's address.
 fn login() -> Value {
-    json!({ "email": "nobody", "password": "wrong horse" })
+    // Each another account: guessing at one is slowed by itself.
+    json!({ "email": format!("nobody-{}", uuid::Uuid::now_v7()), "password": "wrong horse" })
 }
 
 async fn logins(caller: &Caller, times: usize) -> Vec<u16> {
-    let body = login();
-    join_all((0..times).map(|_| caller.post("/api/auth/login", &body)))
+    let bodies: Vec<_> = (0..times).map(|_| login()).collect();
+    join_all(bodies.iter().map(|body| caller.post("/api/auth/login", body)))
         .await
         .iter()
         .map(|a| a.status.as_u16())

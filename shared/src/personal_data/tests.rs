@@ -5,7 +5,7 @@ use sqlx::PgPool;
 use super::*;
 
 /// Names that a column with a user's id may have, beside those that end so.
-const USER_COLUMNS: &str = "^(account|submitter|voter|author|owner|editor|reviewer|student|created_by|updated_by|decided_by|.*user_id|.*_by_user)$";
+const USER_COLUMNS: &str = "^(account|submitter|voter|author|owner|editor|reviewer|student|created_by|edited_by|updated_by|decided_by|.*user_id|.*_by_user)$";
 
 /// Every table, but for partitions, that refers to users or has a column that says so by its name.
 async fn tables_that_name_users(database: &PgPool) -> BTreeSet<String> {
