@@ -1,5 +1,6 @@
 //! `bellwork-bench`: measures what the README claims. `scripts/bench` starts the servers it needs.
 
+mod api;
 mod boards;
 mod figures;
 mod journey;
@@ -32,6 +33,11 @@ struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum What {
+    /// The API beside a bare actix handler, Fastify and FastAPI: cached reads, a mix, and open connections.
+    Api(api::Arguments),
+    /// What actix-web does without us; the benchmark of the API starts it as a process of its own.
+    #[command(hide = true)]
+    Bare(api::BareArguments),
     /// Reads of a leaderboard with a million entries, and what a new best costs there.
     Boards(boards::Arguments),
     /// From a submission over HTTP to the event on the student's stream, idle and at saturation.
@@ -60,6 +66,12 @@ async fn main() -> anyhow::Result<()> {
 async fn run(arguments: Arguments) -> anyhow::Result<()> {
     let json = arguments.json.as_deref();
     match arguments.what {
+        What::Api(what) => {
+            let report = api::measure(&what).await?;
+            report.show();
+            keep(json, &report)
+        }
+        What::Bare(what) => api::serve(what).await,
         What::Boards(what) => {
             let figures = boards::measure(&what).await?;
             figures.show(&mut std::io::stdout())?;

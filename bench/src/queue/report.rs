@@ -6,6 +6,7 @@ use serde::Serialize;
 use super::contestant::Contestant;
 use super::peers::OURS;
 use super::recovery::PATIENCE;
+use crate::figures::{median, missing, precise, whole};
 use crate::screen::say;
 
 /// What was measured, one row a peer.
@@ -121,50 +122,4 @@ impl Row {
 fn note(contestant: &Contestant) -> String {
     let separator = if contestant.peer.note.is_empty() { "" } else { "; " };
     format!("  {:<16} {}{separator}{}", contestant.peer.name, contestant.config, contestant.peer.note)
-}
-
-fn median(mut values: Vec<f64>) -> Option<f64> {
-    values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied()
-}
-
-fn missing() -> String {
-    "–".to_owned()
-}
-
-fn precise(value: Option<f64>) -> String {
-    value.map_or_else(missing, |value| format!("{value:.2}"))
-}
-
-/// With its thousands apart.
-fn whole(value: Option<f64>) -> String {
-    let Some(value) = value else { return missing() };
-    let digits = format!("{value:.0}");
-    let mut text = String::new();
-    for (place, digit) in digits.chars().enumerate() {
-        if place > 0 && (digits.len() - place).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn numbers_are_told_as_people_read_them() {
-        assert_eq!(whole(Some(1_234_567.4)), "1,234,567");
-        assert_eq!(whole(Some(999.0)), "999");
-        assert_eq!(whole(None), "–");
-        assert_eq!(precise(Some(0.126)), "0.13");
-    }
-
-    #[test]
-    fn the_median_is_the_one_in_the_middle() {
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), Some(2.0));
-        assert_eq!(median(vec![]), None);
-    }
 }
