@@ -34,7 +34,7 @@ find_redis() {
 }
 
 # Prints the packages of the NEED… that are missing: linker, postgres, redis, smtp, venv,
-# pgbouncer-build, shellcheck.
+# pgbouncer-build, shellcheck, wrk.
 missing_packages() {
     local need
     for need; do
@@ -46,6 +46,7 @@ missing_packages() {
             venv) /usr/bin/python3 -c 'import ensurepip' 2>/dev/null || printf 'python3-venv ' ;;
             pgbouncer-build) printf 'libevent-dev libssl-dev pkg-config make curl ' ;;
             shellcheck) command -v shellcheck >/dev/null || printf 'shellcheck ' ;;
+            wrk) command -v wrk >/dev/null || printf 'wrk ' ;;
         esac
     done
 }
