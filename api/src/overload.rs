@@ -46,14 +46,14 @@ struct Patience {
 }
 
 const RANKING: Patience = Patience {
-    head: Duration::from_millis(20),
-    own: Duration::from_millis(250),
+    head: Duration::from_millis(100),
+    own: Duration::from_millis(400),
     places: 64,
     answer: Duration::from_secs(3),
 };
 const READ: Patience = Patience {
-    head: Duration::from_millis(50),
-    own: Duration::from_millis(500),
+    head: Duration::from_millis(250),
+    own: Duration::from_millis(800),
     places: 256,
     answer: Duration::from_secs(6),
 };

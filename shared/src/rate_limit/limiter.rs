@@ -105,7 +105,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Limiter<C> {
             degraded: AtomicBool::new(false),
             processes: AtomicU32::new(1),
         });
-        gauge!("bellwork_rate_limiter_degraded").set(0.0);
+        gauge!("bellwork_rate_limiter_degraded").increment(0.0);
         tokio::spawn(exchange_for_ever(Arc::downgrade(&inner)));
         Self(inner)
     }
