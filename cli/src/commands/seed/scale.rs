@@ -108,6 +108,7 @@ const STEPS: &[Step] = &[
     step!("sheets", TakenTests),
     step!("users", Users),
     step!("sessions", Users),
+    step!("api_tokens", Users),
     step!("attempts", Attempts),
     step!("jobs", Attempts),
     step!("job_failures", Once),
@@ -237,13 +238,19 @@ fn show(loaded: &Loaded, screen: &mut Screen) -> std::io::Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use bellwork_shared::config::Variables;
+    use std::io;
+
     use bellwork_shared::leaderboard::{self, Late, Scope};
     use sqlx::PgPool;
 
     use super::*;
+    use crate::screen::{Reader, Surface};
 
     const SMALL: Size = Size { users: 300, attempts: 3000, votes: 2500, questions: 2100 };
+
+    fn nowhere() -> Screen {
+        Screen::on(Box::new(io::sink()), Box::new(io::sink()), Reader::Programs, Surface::Stream)
+    }
 
     async fn count(conn: &mut PgConnection, table: &str) -> i64 {
         let count = AssertSqlSafe(format!("select count(*) from {table}"));
@@ -252,8 +259,7 @@ mod tests {
 
     #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
     async fn what_is_loaded_is_what_the_platform_would_have_written(database: PgPool) {
-        let (mut conn, mut screen) =
-            (database.acquire().await.unwrap(), Screen::of_process(true, &Variables::of_pairs([])));
+        let (mut conn, mut screen) = (database.acquire().await.unwrap(), nowhere());
         let tables = load(&mut conn, SMALL, &mut screen).await.unwrap();
         for Loaded { table, rows, .. } in &tables {
             assert!(*rows > 0, "{table}");
@@ -286,8 +292,7 @@ mod tests {
 
     #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
     async fn topics_stand_as_results_would_have_moved_them(database: PgPool) {
-        let (mut conn, mut screen) =
-            (database.acquire().await.unwrap(), Screen::of_process(true, &Variables::of_pairs([])));
+        let (mut conn, mut screen) = (database.acquire().await.unwrap(), nowhere());
         load(&mut conn, SMALL, &mut screen).await.unwrap();
         let wrong = "(
             select user_id, questions.subject, questions.topic, count(*)::int as answered,

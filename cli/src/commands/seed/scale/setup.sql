@@ -21,7 +21,7 @@ create function pg_temp.uuid7(ms bigint, n bigint, salt bigint) returns uuid lan
             || '8' || lpad(to_hex(hashint8extended(n, salt + 1000) & 1152921504606846975), 15, '0'))::uuid
 $$;
 
--- Users register evenly.
+-- Users register evenly. The first has much of everything.
 create function pg_temp.registered(n bigint) returns bigint language sql immutable as
     'select pg_temp.until() - pg_temp.span() + (n - 1) * pg_temp.span() / pg_temp.users()';
 create function pg_temp.user_id(n bigint) returns uuid language sql immutable as
