@@ -20,28 +20,54 @@ const SESSION: Duration = Duration::from_hours(24);
 /// What every list takes.
 const OF_LISTS: [&str; 2] = ["limit", "cursor"];
 
-/// THE TABLE of what routes are asked that need more than a limit: statements that give a path. `$1` is the caller.
+/// THE TABLE of what routes are asked that need more than a limit: statements that give paths. `$1` is the caller.
 const EXAMPLES: &[(&str, &[&str])] = &[
-    ("/api/admin/imports/{id}", &["select '/api/admin/imports/' || id from imports order by id desc limit 1"]),
+    (
+        "/api/admin/dead",
+        &[
+            "select '/api/admin/dead?limit=1'",
+            "select '/api/admin/dead?limit=100'",
+            "select '/api/admin/dead?limit=100&queue=email&kind=send_email'",
+        ],
+    ),
+    ("/api/admin/imports/{id}", &["select '/api/admin/imports/' || id from imports order by id desc"]),
     (
         "/api/admin/imports/{id}/report",
         &[
-            "select '/api/admin/imports/' || id || '/report?limit=1' from imports order by id desc limit 1",
-            "select '/api/admin/imports/' || id || '/report?limit=100' from imports order by id desc limit 1",
+            "select '/api/admin/imports/' || id || '/report?limit=1' from imports order by id desc",
+            "select '/api/admin/imports/' || id || '/report?limit=100' from imports order by id desc",
         ],
     ),
-    ("/api/admin/jobs/{id}", &["select '/api/admin/jobs/' || id from jobs where state = 'dead' limit 1"]),
-    ("/api/admin/tests/{id}", &["select '/api/admin/tests/' || id from practice_tests where slug = 'scale-600'"]),
+    (
+        "/api/admin/jobs",
+        &[
+            "select '/api/admin/jobs?limit=1'",
+            "select '/api/admin/jobs?limit=100'",
+            "select '/api/admin/jobs?limit=100&state=dead'",
+            "select '/api/admin/jobs?limit=100&state=dead&queue=email&error=550%20%23.%23.%23%20mailbox%20%23%20is%20unknown'",
+            "select '/api/admin/jobs?limit=100&state=ready'",
+            "select '/api/admin/jobs?limit=100&queue=ai&kind=grade_attempt'",
+            "select '/api/admin/jobs?limit=100&q=mailbox'",
+            "select '/api/admin/jobs?limit=100&q=' || left(id::text, 13) from jobs where state = 'dead'",
+        ],
+    ),
+    ("/api/admin/jobs/{id}", &["select '/api/admin/jobs/' || id from jobs where state = 'dead'"]),
+    (
+        "/api/admin/tests/{id}",
+        &["select '/api/admin/tests/' || id from practice_tests where slug like 'scale-6__' order by slug"],
+    ),
     (
         "/api/admin/tests/{id}/export",
         &[
-            "select '/api/admin/tests/' || id || '/export?format=json' from practice_tests where slug = 'scale-600'",
-            "select '/api/admin/tests/' || id || '/export?format=gift&report=true' from practice_tests where slug = 'scale-600'",
+            "select '/api/admin/tests/' || id || '/export?format=json' from practice_tests where slug like 'scale-6__' order by slug",
+            "select '/api/admin/tests/' || id || '/export?format=gift&report=true' from practice_tests where slug like 'scale-6__' order by slug",
         ],
     ),
     (
         "/api/admin/tests/{id}/versions",
-        &["select '/api/admin/tests/' || id || '/versions?limit=100' from practice_tests where slug = 'scale-600'"],
+        &[
+            "select '/api/admin/tests/' || id || '/versions?limit=100' from practice_tests where slug like 'scale-6__' order by slug",
+        ],
     ),
     (
         "/api/admin/votes",
@@ -51,44 +77,41 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "select '/api/admin/votes?limit=100&state=rejected'",
             "select '/api/admin/votes?limit=100&model=scale-20'",
             "select '/api/admin/votes?limit=100&rule=new_account'",
-            "select '/api/admin/votes?limit=100&cluster=' || encode(cluster, 'hex') from votes where state = 'held' limit 1",
+            "select '/api/admin/votes?limit=100&cluster=' || encode(cluster, 'hex') from votes where state = 'held'",
         ],
     ),
     (
         "/api/ai/explanations/{id}",
-        &["select '/api/ai/explanations/' || id from study_aids where user_id = $1 and kind = 'explanation' limit 1"],
+        &["select '/api/ai/explanations/' || id from study_aids where user_id = $1 and kind = 'explanation'"],
     ),
     (
         "/api/ai/flashcards/{id}",
-        &["select '/api/ai/flashcards/' || id from study_aids where user_id = $1 and kind = 'flashcards' limit 1"],
+        &["select '/api/ai/flashcards/' || id from study_aids where user_id = $1 and kind = 'flashcards'"],
     ),
     (
         "/api/ai/study-plans/{id}",
-        &["select '/api/ai/study-plans/' || id from study_aids where user_id = $1 and kind = 'study_plan' limit 1"],
+        &["select '/api/ai/study-plans/' || id from study_aids where user_id = $1 and kind = 'study_plan'"],
     ),
-    (
-        "/api/attempts/{id}",
-        &["select '/api/attempts/' || id from attempts where user_id = $1 and status = 'graded' limit 1"],
-    ),
+    ("/api/attempts/{id}", &["select '/api/attempts/' || id from attempts where user_id = $1 and status = 'graded'"]),
     (
         "/api/attempts/{id}/review",
-        &["select '/api/attempts/' || id || '/review' from attempts where user_id = $1 and status = 'graded' limit 1"],
+        &["select '/api/attempts/' || id || '/review' from attempts where user_id = $1 and status = 'graded'"],
     ),
     ("/api/docs/{file}", &["select '/api/docs/start.js'"]),
-    ("/api/jobs/{id}", &["select '/api/jobs/' || id from jobs where submitter = $1 order by id desc limit 1"]),
+    ("/api/jobs/{id}", &["select '/api/jobs/' || id from jobs where submitter = $1 order by id desc"]),
     (
         "/api/leaderboard",
         &[
-            "select '/api/leaderboard?limit=1&test_id=' || id from practice_tests where slug = 'scale-1'",
-            "select '/api/leaderboard?limit=100&test_id=' || id from practice_tests where slug = 'scale-1'",
-            "select '/api/leaderboard?limit=100&period=month&test_id=' || id from practice_tests where slug = 'scale-1'",
+            "select '/api/leaderboard?limit=1&test_id=' || id from practice_tests where slug like 'scale-_' order by slug",
+            "select '/api/leaderboard?limit=100&test_id=' || id from practice_tests where slug like 'scale-_' order by slug",
+            "select '/api/leaderboard?limit=100&period=month&test_id=' || id from practice_tests where slug like 'scale-_' order by slug",
         ],
     ),
     (
         "/api/leaderboard/neighbours",
         &[
-            "select '/api/leaderboard/neighbours?around=1&test_id=' || id from practice_tests where slug = 'scale-1'",
-            "select '/api/leaderboard/neighbours?around=25&period=all&test_id=' || id from practice_tests where slug = 'scale-1'",
+            "select '/api/leaderboard/neighbours?around=1&test_id=' || id from practice_tests where slug like 'scale-_' order by slug",
+            "select '/api/leaderboard/neighbours?around=25&period=all&test_id=' || id from practice_tests where slug like 'scale-_' order by slug",
         ],
     ),
     (
@@ -124,17 +147,25 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "select '/api/question-bank/topics?limit=100&subject=biology'",
         ],
     ),
-    ("/api/sittings/{id}", &["select '/api/sittings/' || id from sittings where user_id = $1 limit 1"]),
-    ("/api/tests/{id}", &["select '/api/tests/' || id from practice_tests where slug = 'scale-600'"]),
+    ("/api/sittings/{id}", &["select '/api/sittings/' || id from sittings where user_id = $1"]),
+    ("/api/tests/{id}", &["select '/api/tests/' || id from practice_tests where slug like 'scale-6__' order by slug"]),
 ];
 
-/// One question to the API.
+/// A question to the API.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Ask {
     /// The route, as the document names it.
     pub route: String,
-    /// The path and the query.
-    pub path: String,
+    /// Paths with queries that differ in ids alone; at least one.
+    pub paths: Vec<String>,
+}
+
+impl Ask {
+    /// The first of its paths.
+    #[must_use]
+    pub fn path(&self) -> &str {
+        &self.paths[0]
+    }
 }
 
 /// An operator who is also the busiest student, at an API that serves what `bellwork seed --scale` has loaded.
@@ -162,43 +193,47 @@ impl Walker {
             .await
             .expect("an export can be stored");
         let token = Token::random();
-        sessions::insert(&mut conn, caller, token, "", Lifetime { absolute: SESSION, idle: SESSION }).await.expect("a session can be opened");
+        sessions::insert(&mut conn, caller, token, "", Lifetime { absolute: SESSION, idle: SESSION })
+            .await
+            .expect("a session can be opened");
         Self { http: client(), url: url.to_owned(), token: token.reveal(), caller, database: database.clone() }
     }
 
-    /// What there is to ask.
+    /// What there is to ask, each by up to `examples` paths.
     ///
     /// # Panics
     /// If a route takes what this module knows no example of.
-    pub async fn asks(&self) -> Vec<Ask> {
+    pub async fn asks(&self, examples: i64) -> Vec<Ask> {
         let document: Value = self.get("/api/openapi.json").await.json().await.expect("JSON");
         let paths = document["paths"].as_object().expect("a document has paths");
         let mut asks = Vec::new();
         for (route, operations) in paths.iter().filter(|(_, operations)| operations.get("get").is_some()) {
             let parameters = parameters(operations);
-            let found = self.paths(route, &parameters).await;
+            let found = self.paths(route, &parameters, examples).await;
             for name in parameters.iter().filter(|name| name.as_str() != "cursor") {
-                let named = found.iter().any(|path| path.contains(&format!("{name}=")));
+                let named = found.iter().flatten().any(|path| path.contains(&format!("{name}=")));
                 assert!(named, "no example of {route} has the parameter {name}: add one to the table in walk.rs");
             }
-            asks.extend(found.into_iter().map(|path| Ask { route: route.clone(), path }));
+            asks.extend(found.into_iter().map(|paths| Ask { route: route.clone(), paths }));
         }
         asks
     }
 
-    async fn paths(&self, route: &str, parameters: &BTreeSet<String>) -> Vec<String> {
+    async fn paths(&self, route: &str, parameters: &BTreeSet<String>, examples: i64) -> Vec<Vec<String>> {
         let Some((_, statements)) = EXAMPLES.iter().find(|(example, _)| *example == route) else {
             assert!(!route.contains('{'), "no example of {route}: add one to the table in walk.rs");
             let is_list = parameters.iter().any(|name| OF_LISTS.contains(&name.as_str()));
             let queries: &[&str] = if is_list { &["?limit=1", "?limit=100"] } else { &[""] };
-            return queries.iter().map(|query| format!("{route}{query}")).collect();
+            return queries.iter().map(|query| vec![format!("{route}{query}")]).collect();
         };
         let mut paths = Vec::new();
         for statement in *statements {
-            let statement = format!("select path from ({statement}) as example (path) where $1::uuid is not null");
-            let path = sqlx::query_scalar(sqlx::AssertSqlSafe(statement.as_str())).bind(self.caller.0);
-            let path = path.fetch_one(&self.database).await;
-            paths.push(path.unwrap_or_else(|error| panic!("{route}: {statement}: {error}")));
+            let statement =
+                format!("select path from ({statement}) as example (path) where $1::uuid is not null limit $2");
+            let found = sqlx::query_scalar(sqlx::AssertSqlSafe(statement.as_str())).bind(self.caller.0).bind(examples);
+            let found: Vec<String> = found.fetch_all(&self.database).await.expect("a statement of the table is right");
+            assert!(!found.is_empty(), "{route}: no rows for {statement}");
+            paths.push(found);
         }
         paths
     }

@@ -267,6 +267,9 @@ mod tests {
         assert_eq!((count(&mut conn, "users").await, count(&mut conn, "attempts").await), (300, 3000));
         let votes = count(&mut conn, "votes").await;
         assert!((2250..2750).contains(&votes), "{votes}");
+        for some in ["votes where state = 'held'", "jobs where state = 'dead'", "attempts where status = 'failed'"] {
+            assert!(count(&mut conn, some).await > 0, "{some}");
+        }
         for empty in [
             "jobs_default",
             "vote_events_default",
