@@ -41,6 +41,14 @@ const FEWEST: i64 = 900;
 const REPETITIONS: usize = 12;
 /// No route needs more.
 const MOST_STATEMENTS: usize = 6;
+/// What may be read whole: the route, the table, and why that is no harm.
+const EXCUSED: &[(&str, &str, &str)] = &[
+    ("/api/metrics", "jobs", "the dead alone, which have an index of their own"),
+    ("/api/stats", "attempts", "counted only while statistics say that there are few, once a minute"),
+    ("/api/stats", "users", "counted only while statistics say that there are few, once a minute"),
+];
+/// What statements begin with that have a plan.
+const PLANNED: [&str; 5] = ["select", "with", "insert", "update", "delete"];
 /// What the API calls its connections.
 const API: &str = "bellwork-api|";
 
@@ -93,12 +101,12 @@ fn entries(log: &str) -> Vec<String> {
     entries.into_iter().filter_map(|entry| entry.strip_prefix(API)?.strip_prefix("LOG:  ").map(str::to_owned)).collect()
 }
 
-/// What was executed, without the bounds of transactions and the driver's look-ups of types.
+/// What was executed, without settings, the bounds of transactions and the driver's look-ups of types.
 fn statements(log: &str) -> Vec<String> {
     let statement = |entry: String| {
         let (how, statement) = entry.split_once(": ")?;
-        let is_work = how.starts_with("execute ") && !statement.contains("pg_catalog");
-        is_work.then(|| statement.trim().to_owned())
+        let (statement, is_work) = (statement.trim(), how.starts_with("execute ") && !statement.contains("pg_catalog"));
+        (is_work && PLANNED.iter().any(|verb| statement.starts_with(verb))).then(|| statement.to_owned())
     };
     entries(log).into_iter().filter_map(statement).collect()
 }
@@ -120,39 +128,58 @@ enum Appetite {
     Enough,
 }
 
-/// The nodes of a plan that read a large table from one end to the other.
-fn whole_reads(node: &Value, appetite: Appetite, found: &mut BTreeSet<String>) {
+/// The large tables that a plan reads from one end to the other.
+fn whole_reads(node: &Value, appetite: Appetite, large: &BTreeMap<String, &'static str>) -> BTreeSet<&'static str> {
     let kind = node["Node Type"].as_str().unwrap_or_default();
-    let table = node["Relation Name"].as_str().unwrap_or_default();
+    let table = node["Relation Name"].as_str().and_then(|name| large.get(name));
     let without_condition = kind.starts_with("Index") && node["Index Cond"].is_null() && appetite == Appetite::All;
-    if (kind == "Seq Scan" || without_condition) && is_large(table) {
-        found.insert(format!("{kind} of {table}"));
-    }
+    let is_whole = kind == "Seq Scan" || without_condition;
     let appetite = match kind {
         "Limit" => Appetite::Enough,
         "Sort" | "Aggregate" | "Hash" | "WindowAgg" | "Materialize" | "ModifyTable" => Appetite::All,
         _ => appetite,
     };
-    for child in node["Plans"].as_array().into_iter().flatten() {
-        whole_reads(child, appetite, found);
-    }
+    let children = node["Plans"].as_array().into_iter().flatten();
+    let below = children.flat_map(|child| whole_reads(child, appetite, large));
+    below.chain(table.copied().filter(|_| is_whole)).collect()
 }
 
-/// A partition is as large as its table.
-fn is_large(table: &str) -> bool {
-    LARGE.iter().any(|large| table.strip_prefix(large).is_some_and(|rest| rest.is_empty() || rest.starts_with("_2")))
+/// The large tables, and their partitions that are not empty, each with the table that it is of.
+async fn large_tables(installation: &Installation) -> BTreeMap<String, &'static str> {
+    let mut tables = BTreeMap::new();
+    for table in LARGE {
+        let count = AssertSqlSafe(format!("select tableoid::regclass::text, count(*) from {table} group by 1"));
+        let parts: Vec<(String, i64)> = sqlx::query_as(count).fetch_all(&installation.database).await.unwrap();
+        let rows: i64 = parts.iter().map(|(_, rows)| rows).sum();
+        assert!(rows >= FEWEST, "{table} has {rows} rows");
+        tables.extend(parts.into_iter().filter(|(_, rows)| *rows >= FEWEST).map(|(part, _)| (part, *table)));
+    }
+    tables
+}
+
+/// A plan of the tests' own, to see that it would be found.
+async fn plan_of(installation: &Installation, statement: &str) -> Value {
+    let explain = AssertSqlSafe(format!("explain (format json) {statement}"));
+    let mut plan: Value = sqlx::query_scalar(explain).fetch_one(&installation.database).await.unwrap();
+    plan[0]["Plan"].take()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn no_route_reads_a_large_table_whole_or_more_often_for_more_items() {
     let installation = large_installation().await;
-    for table in LARGE {
-        let count = AssertSqlSafe(format!("select count(*) from {table}"));
-        let rows: i64 = sqlx::query_scalar(count).fetch_one(&installation.database).await.unwrap();
-        assert!(rows >= FEWEST, "{table} has {rows} rows");
+    let large = large_tables(&installation).await;
+    for (statement, found) in [
+        ("select from attempts where score = 7", vec!["attempts"]),
+        ("select id from votes order by cast_at limit 1", vec!["votes"]),
+        ("select id from votes order by id limit 1", vec![]),
+    ] {
+        let reads = whole_reads(&plan_of(&installation, statement).await, Appetite::All, &large);
+        assert_eq!(reads.into_iter().collect::<Vec<_>>(), found, "{statement}");
     }
     let api = installation.api().await;
     let walker = Walker::new(&api.url, &installation.database).await;
+    // What a process reads once is no route's: the session, and the key that signs cursors.
+    walker.get("/api/models?limit=2").await;
     walker.get("/api/me").await;
 
     let mut routes: BTreeMap<String, String> = BTreeMap::new();
@@ -177,10 +204,10 @@ async fn no_route_reads_a_large_table_whole_or_more_often_for_more_items() {
 
     let mut wrong = BTreeSet::new();
     for (statement, plan) in &plans {
-        let mut found = BTreeSet::new();
-        whole_reads(plan, Appetite::All, &mut found);
+        let route = routes.get(statement).map_or("beside the routes", String::as_str);
+        let mut found = whole_reads(plan, Appetite::All, &large);
+        found.retain(|table| !EXCUSED.iter().any(|excused| (excused.0, excused.1) == (route, *table)));
         if !found.is_empty() {
-            let route = routes.get(statement).map_or("beside the routes", String::as_str);
             wrong.insert(format!("{route}: {found:?} in\n{statement}"));
         }
     }
