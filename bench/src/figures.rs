@@ -56,7 +56,7 @@ impl Figures {
     clippy::cast_precision_loss,
     reason = "small counts"
 )]
-fn at(sorted: &[Duration], rank: f64) -> Duration {
+pub(crate) fn at(sorted: &[Duration], rank: f64) -> Duration {
     let index = (sorted.len() as f64 * rank).ceil() as usize;
     sorted.get(index.saturating_sub(1)).copied().unwrap_or_default()
 }

@@ -7,6 +7,7 @@ mod journey;
 mod peer;
 mod properties;
 mod queue;
+mod routes;
 mod screen;
 mod work;
 
@@ -46,6 +47,8 @@ enum What {
     Queue(queue::Arguments),
     /// What the engine promises beside its speed: fairness, no starvation, bounded calls, and what all features cost.
     Properties,
+    /// Every route with the data of a large installation: how long an answer takes.
+    Routes(routes::Arguments),
     /// One step of a peer that is written here; the queue benchmark starts it as a process of its own.
     #[command(hide = true)]
     Peer(peer::Arguments),
@@ -92,6 +95,11 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
             let figures = properties::measure(&url).await?;
             figures.show(&mut std::io::stdout())?;
             keep(json, &figures)
+        }
+        What::Routes(what) => {
+            let latencies = routes::measure(&what).await?;
+            latencies.show();
+            keep(json, &latencies)
         }
         What::Peer(what) => peer::answer(&what).await,
     }

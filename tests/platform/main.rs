@@ -11,6 +11,7 @@ mod grading;
 mod journey;
 mod key;
 mod losses;
+mod plans;
 mod pooler;
 mod replicas;
 mod steering;

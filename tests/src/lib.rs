@@ -11,6 +11,7 @@ pub mod program;
 pub mod rehearsal;
 pub mod servers;
 pub mod student;
+pub mod walk;
 
 use std::future::Future;
 use std::time::Duration;

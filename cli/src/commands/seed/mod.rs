@@ -1,5 +1,9 @@
 //! `bellwork seed`: what a new installation begins with. A second run changes nothing.
 
+mod scale;
+
+use std::time::Instant;
+
 use anyhow::Context;
 use bellwork_shared::content::{self, ImportError, Imported, OnDifference, TestFile};
 use bellwork_shared::models::{self, NewModel, Slug, Stored};
@@ -7,26 +11,33 @@ use bellwork_shared::passwords;
 use bellwork_shared::users::{self, DisplayName, Email, NewUser, Registration, Role};
 use clap::Args;
 use serde::Serialize;
-use sqlx::PgConnection;
+use serde_json::json;
+use sqlx::{ConnectOptions, Connection, PgConnection};
 
 use super::users::generate_password;
 use crate::screen::{Screen, Tone};
 use crate::stores;
 
 const TESTS: [&str; 4] = [
-    include_str!("../../../content/algebra.json"),
-    include_str!("../../../content/biology.json"),
-    include_str!("../../../content/reading.json"),
-    include_str!("../../../content/mental-arithmetic.json"),
+    include_str!("../../../../content/algebra.json"),
+    include_str!("../../../../content/biology.json"),
+    include_str!("../../../../content/reading.json"),
+    include_str!("../../../../content/mental-arithmetic.json"),
 ];
-const MODELS: &str = include_str!("../../../content/models.json");
+const MODELS: &str = include_str!("../../../../content/models.json");
 const ADMIN: &str = "admin@bellwork.local";
 const ADMIN_NAME: &str = "Administrator";
 
 /// Import the practice tests that come with Bellwork and AI models to vote on, and make the first administrator. What
 /// is there already is left alone.
 #[derive(Debug, Args)]
-pub(crate) struct Seed {}
+pub(crate) struct Seed {
+    /// Load as much as a large installation has, too, into a database without attempts: for benchmarks, it takes minutes.
+    #[arg(long)]
+    scale: bool,
+    #[command(flatten)]
+    size: scale::Size,
+}
 
 /// What became of one test.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -66,8 +77,19 @@ impl Seed {
         let seeded = seed(&mut transaction).await.context("nothing was seeded")?;
         transaction.commit().await.context("nothing was seeded")?;
         stores::forget_tests().await;
-        show(&seeded, screen)
+        show(&seeded, screen)?;
+        if self.scale { load(self.size, screen).await } else { Ok(()) }
     }
+}
+
+async fn load(size: scale::Size, screen: &mut Screen) -> anyhow::Result<()> {
+    let began = Instant::now();
+    let mut conn = PgConnection::connect_with(&stores::unlimited_database()?.disable_statement_logging()).await?;
+    let tables = scale::load(&mut conn, size, screen).await?;
+    let (rows, seconds) = (tables.iter().map(scale::Loaded::rows).sum::<u64>(), began.elapsed().as_secs_f64());
+    screen.json(&json!({ "tables": tables, "rows": rows, "seconds": seconds }))?;
+    let mark = screen.toned(Tone::Good, "✓");
+    Ok(screen.say(format_args!("{mark} {rows} rows in {seconds:.0} s"))?)
 }
 
 async fn seed(conn: &mut PgConnection) -> anyhow::Result<Seeded> {
