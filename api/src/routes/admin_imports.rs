@@ -168,9 +168,6 @@ impl HandIn {
         if !faults.is_empty() {
             return Err(ApiError::Invalid(faults));
         }
-        if file.bytes.is_empty() {
-            return Err(ApiError::invalid("", "The file is empty."));
-        }
         let (filename, media_type) = (self.filename.as_deref(), Some(file.media_type));
         Ok(Request {
             format: formats::expected(Label { format: named, filename, media_type }).map(|format| format.name),
