@@ -98,7 +98,7 @@ pub(crate) enum ApiError {
     KeyReused,
     /// 429: too many attempts at a password, or at what is registered; this long to wait.
     TooManyAttempts(Duration),
-    /// 428: the request does not say which revision it means to change.
+    /// 422: the request does not say which revision it means to change.
     RevisionRequired,
     /// Another status that the web framework chose, such as 400 for a body that broke off.
     Framework(StatusCode),
@@ -212,10 +212,9 @@ impl ApiError {
             | Self::SittingRequired
             | Self::SittingOver => StatusCode::CONFLICT,
             Self::Stale => StatusCode::PRECONDITION_FAILED,
-            Self::RevisionRequired => StatusCode::PRECONDITION_REQUIRED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotJson | Self::NotAFile => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Invalid(_) | Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Invalid(_) | Self::KeyReused | Self::RevisionRequired => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooManyAttempts(_) | Self::QuotaExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Framework(status) => *status,
             Self::Overloaded | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,

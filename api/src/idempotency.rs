@@ -35,7 +35,7 @@ pub(crate) struct Once<'a> {
     /// Who sends it.
     pub(crate) caller: &'a SignedIn,
     /// The method and path pattern.
-    pub(crate) route: &'static str,
+    pub(crate) route: &'a str,
     /// The client's key, if it sent one.
     pub(crate) key: &'a IdempotencyKey,
     /// The body, as it was sent.

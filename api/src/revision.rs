@@ -16,10 +16,9 @@ use crate::error::ApiError;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct IfMatch(pub(crate) Expected);
 
-/// The same header, which the client must send; the handler refuses without it, once it knows that there is something to
-/// change.
+/// The same header, which the client must send.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct MustMatch(pub(crate) Option<Expected>);
+pub(crate) struct MustMatch(pub(crate) Expected);
 
 /// What the header says, if it is there. Weak tags match nothing. Tags that are all none of ours are a client's mistake and
 /// no sign of a change: 409, where a revision that has passed is a 412.
@@ -56,7 +55,7 @@ impl FromRequest for MustMatch {
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(read(request).map(Self))
+        ready(read(request).and_then(|expected| expected.map(Self).ok_or(ApiError::RevisionRequired)))
     }
 }
 
@@ -70,7 +69,7 @@ impl Takes for IfMatch {
 impl Takes for MustMatch {
     fn describe(description: &mut Description) {
         description.header("If-Match", SAYS, Required::True, schema());
-        description.refuses(&[409, 412, 428]);
+        description.refuses(&[409, 412, 422]);
     }
 }
 

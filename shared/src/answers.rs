@@ -35,7 +35,7 @@ pub struct RawAnswer {
 
 impl PartialSchema for RawAnswer {
     fn schema() -> RefOr<Schema> {
-        let choices = schemas::set(schemas::text(1..=MAX_ID), 1..=MAX_CHOICES).into();
+        let choices = schemas::set(schemas::slug(MAX_ID), 1..=MAX_CHOICES).into();
         let answered = |response: &'static str, schema: &RefOr<Schema>| {
             let others = ["choice_ids", "number", "text"].into_iter().filter(|other| *other != response);
             let given = [("question_id", QuestionId::schema()), (response, schema.clone())];

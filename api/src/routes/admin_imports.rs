@@ -168,6 +168,9 @@ impl HandIn {
         if !faults.is_empty() {
             return Err(ApiError::Invalid(faults));
         }
+        if file.bytes.is_empty() {
+            return Err(ApiError::unfitting("", "The file is empty."));
+        }
         let (filename, media_type) = (self.filename.as_deref(), Some(file.media_type));
         Ok(Request {
             format: formats::expected(Label { format: named, filename, media_type }).map(|format| format.name),

@@ -87,14 +87,7 @@ pub(super) async fn save(
 ) -> Result<Revised<Json<AuthoredTest>>, ApiError> {
     let content = body.value.check()?;
     let mut tx = app.database.begin().await?;
-    let expected = match seen {
-        MustMatch(Some(expected)) => expected,
-        MustMatch(None) => {
-            read(&mut tx, id.0).await?;
-            return Err(ApiError::RevisionRequired);
-        }
-    };
-    authoring::save(&mut tx, id.0, &expected, &content, caller.user.id).await?;
+    authoring::save(&mut tx, id.0, &seen.0, &content, caller.user.id).await?;
     let test = read(&mut tx, id.0).await?;
     tx.commit().await?;
     Ok(revised(test))

@@ -59,6 +59,7 @@ fn rule_names() -> Object {
 
 /// A decision about the held votes of a cluster.
 #[derive(Deserialize, ToSchema)]
+#[schema(as = VoteBulk)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Bulk {
     decision: Decision,

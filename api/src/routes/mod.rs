@@ -244,6 +244,7 @@ fn operators() -> Vec<Path> {
         at("/api/admin/imports")
             .get(Admins, admin_imports::list, "The files that were handed in, the newest first.")
             .post(Admins, admin_imports::hand_in, "Hands in a file of questions; a job makes a test of it.")
+            .also(&[409])
             .limited(&policies::IMPORTS)
             .worth(Worth::Ranking),
         at("/api/admin/imports/{id}").get(
