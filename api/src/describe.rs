@@ -74,9 +74,9 @@ impl Description {
         self.refuses(&[404]);
     }
 
-    /// A header that may be sent.
-    pub(crate) fn header(&mut self, name: &str, says: &str, schema: Schema) {
-        let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Header).required(Required::False);
+    /// A header that may be sent, or must be.
+    pub(crate) fn header(&mut self, name: &str, says: &str, required: Required, schema: Schema) {
+        let parameter = ParameterBuilder::new().name(name).parameter_in(ParameterIn::Header).required(required);
         self.parameters.push(parameter.description(Some(says)).schema(Some(schema)).build());
     }
 

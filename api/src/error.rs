@@ -62,16 +62,20 @@ pub(crate) enum ApiError {
     WrongCredentials,
     /// 403: signed in, but not allowed to.
     Forbidden(&'static str),
+    /// 403: the password at this place of the body is not the caller's.
+    NotYourPassword(&'static str),
     /// 403: the API token may not do this; with this scope it might, or no token may.
     OutOfScope(Option<Scope>),
     /// 404: there is no such thing, or it is somebody else's.
     NotFound,
     /// 404: the body or the query names something that is not there.
-    Missing(InputError),
+    Missing(Vec<InputError>),
     /// 405, with the methods that are allowed.
     MethodNotAllowed(HeaderValue),
     /// 409: the thing is not in a state for this.
     Conflict(&'static str),
+    /// 409: each part can be used, but not with what is there, or not with each other.
+    Unfitting(Vec<InputError>),
     /// 409: another student has registered with this address.
     EmailTaken,
     /// 409: a request with this idempotency key is being worked on.
@@ -94,7 +98,7 @@ pub(crate) enum ApiError {
     KeyReused,
     /// 429: too many attempts at a password, or at what is registered; this long to wait.
     TooManyAttempts(Duration),
-    /// 428: the request does not say which revision it means to change.
+    /// 422: the request does not say which revision it means to change.
     RevisionRequired,
     /// Another status that the web framework chose, such as 400 for a body that broke off.
     Framework(StatusCode),
@@ -132,7 +136,12 @@ impl ApiError {
 
     /// Something at one place of the input that is not there.
     pub(crate) fn missing(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self::Missing(InputError::at(pointer, detail))
+        Self::Missing(vec![InputError::at(pointer, detail)])
+    }
+
+    /// Something at one place of the input that does not fit what is there.
+    pub(crate) fn unfitting(pointer: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::Unfitting(vec![InputError::at(pointer, detail)])
     }
 
     /// The answer to a request for the path `instance`.
@@ -140,10 +149,14 @@ impl ApiError {
     pub(crate) fn respond(&self, instance: &str) -> HttpResponse {
         let (name, title, detail) = self.words();
         let status = self.status();
-        let taken;
+        let (taken, unproved);
         let errors = match self {
-            Self::Invalid(errors) => &errors[..],
-            Self::Malformed(error) | Self::Missing(error) => std::slice::from_ref(error),
+            Self::Invalid(errors) | Self::Missing(errors) | Self::Unfitting(errors) => &errors[..],
+            Self::Malformed(error) => std::slice::from_ref(error),
+            Self::NotYourPassword(pointer) => {
+                unproved = [InputError::at(*pointer, "This is not your password.")];
+                &unproved
+            }
             Self::EmailTaken => {
                 taken = [InputError::at("/email", "This address is registered already.")];
                 &taken
@@ -189,17 +202,19 @@ impl ApiError {
         match self {
             Self::Malformed(_) => StatusCode::BAD_REQUEST,
             Self::Unauthenticated | Self::WrongCredentials => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) | Self::OutOfScope(_) => StatusCode::FORBIDDEN,
+            Self::Forbidden(_) | Self::NotYourPassword(_) | Self::OutOfScope(_) => StatusCode::FORBIDDEN,
             Self::NotFound | Self::Missing(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Conflict(_) | Self::EmailTaken | Self::StillRunning | Self::SittingRequired | Self::SittingOver => {
-                StatusCode::CONFLICT
-            }
+            Self::Conflict(_)
+            | Self::Unfitting(_)
+            | Self::EmailTaken
+            | Self::StillRunning
+            | Self::SittingRequired
+            | Self::SittingOver => StatusCode::CONFLICT,
             Self::Stale => StatusCode::PRECONDITION_FAILED,
-            Self::RevisionRequired => StatusCode::PRECONDITION_REQUIRED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotJson | Self::NotAFile => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Invalid(_) | Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
+            Self::Invalid(_) | Self::KeyReused | Self::RevisionRequired => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooManyAttempts(_) | Self::QuotaExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Framework(status) => *status,
             Self::Overloaded | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -220,6 +235,9 @@ impl ApiError {
                 "The address and the password do not belong together.",
             ),
             Self::Forbidden(detail) => ("forbidden", "Not allowed", detail),
+            Self::NotYourPassword(_) => {
+                ("wrong-password", "Wrong password", "This needs your own password; see errors.")
+            }
             Self::OutOfScope(Some(_)) => (
                 "out-of-scope",
                 "Not allowed with this token",
@@ -235,6 +253,11 @@ impl ApiError {
                 ("method-not-allowed", "Method not allowed", "This path takes other methods; see the header Allow.")
             }
             Self::Conflict(detail) => ("conflict", "Conflict", detail),
+            Self::Unfitting(_) => (
+                "does-not-fit",
+                "Does not fit",
+                "Some of the input does not fit what is there, or the rest; see errors.",
+            ),
             Self::EmailTaken => ("email-taken", "Address taken", "Somebody has registered with this address."),
             Self::StillRunning => (
                 "idempotency-key-in-use",

@@ -13,6 +13,7 @@ use bytes::Bytes;
 use futures_util::future::{Ready, ready};
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
+use utoipa::openapi::Required;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use crate::app::App;
@@ -34,7 +35,7 @@ pub(crate) struct Once<'a> {
     /// Who sends it.
     pub(crate) caller: &'a SignedIn,
     /// The method and path pattern.
-    pub(crate) route: &'static str,
+    pub(crate) route: &'a str,
     /// The client's key, if it sent one.
     pub(crate) key: &'a IdempotencyKey,
     /// The body, as it was sent.
@@ -131,7 +132,7 @@ impl Takes for IdempotencyKey {
     fn describe(description: &mut Description) {
         let says = "Chosen by the client; the same request with the same key has one effect, for 24 hours.";
         let schema = ObjectBuilder::new().schema_type(Type::String).pattern(Some("^[!#-~]{1,255}$"));
-        description.header("Idempotency-Key", says, schema.build().into());
+        description.header("Idempotency-Key", says, Required::False, schema.build().into());
         description.refuses(&[409, 422]);
     }
 }

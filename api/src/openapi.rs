@@ -31,7 +31,6 @@ const REFUSALS: &[(u16, &str)] = &[
     (413, "The body is larger than the path takes."),
     (415, "The body is of another type than the path takes."),
     (422, "Understood, but wrong: `errors` says where."),
-    (428, "The request must say in `If-Match` which revision it means to change."),
     (429, "Too often; `Retry-After` says when again."),
     (500, "A mistake of ours."),
     (503, "Too much to do, or a store is away; `Retry-After` says when again."),
@@ -160,6 +159,8 @@ mod tests {
     use std::collections::BTreeSet;
     use std::fmt::Write;
 
+    use utoipa::PartialSchema;
+
     use super::*;
     use crate::routes;
 
@@ -235,6 +236,21 @@ mod tests {
         for operation in items.flat_map(|item| item.as_object().unwrap().values()) {
             assert!(ids.insert(operation["operationId"].to_string()), "{operation}");
             assert!(operation["summary"].as_str().unwrap().ends_with('.'), "{operation}");
+        }
+    }
+
+    #[test]
+    fn no_two_types_share_a_name() {
+        let mut schemas = BTreeMap::from([("Problem".to_owned(), Problem::schema())]);
+        for path in routes::all() {
+            for operation in path.operations() {
+                let mut description = Description::default();
+                (operation.describe)(&mut description);
+                for (name, schema) in description.schemas {
+                    let known = schemas.entry(name.clone()).or_insert_with(|| schema.clone());
+                    assert!(*known == schema, "{name} of {}", path.pattern());
+                }
+            }
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use bellwork_shared::answers::{self, Answer, AnswerError, RawAnswer};
+use bellwork_shared::answers::{self, Answer, AnswerError, MAX_ANSWERS, RawAnswer, Trouble};
 use bellwork_shared::catalogue::Sheet;
 use bellwork_shared::editions::{self, Taken};
 use bellwork_shared::ids::{QuestionId, SittingId, TestId};
@@ -73,7 +73,7 @@ impl Paper {
     /// The answers, if they fit the questions.
     ///
     /// # Errors
-    /// 422 with all that is wrong.
+    /// 422 with all that is wrong; 404 if that is only questions which are not asked there.
     pub(crate) fn parse(&self, answers: Vec<Object<RawAnswer>>) -> Result<Vec<Answer>, ApiError> {
         parse(answers, &self.sheet)
     }
@@ -82,12 +82,17 @@ impl Paper {
 /// The answers, if they fit the questions of `sheet`.
 ///
 /// # Errors
-/// 422 with all that is wrong.
+/// 422 with all that is wrong; 404 if that is only questions which are not asked there.
 pub(crate) fn parse(answers: Vec<Object<RawAnswer>>, sheet: &Sheet) -> Result<Vec<Answer>, ApiError> {
+    if answers.len() > MAX_ANSWERS {
+        return Err(ApiError::invalid("/answers", format!("More than {MAX_ANSWERS} answers are never asked for.")));
+    }
     let raw = answers.into_iter().map(|Object(answer)| answer).collect();
     answers::parse(raw, &sheet.questions).map_err(|errors| {
+        let unknown = errors.iter().all(|error| error.trouble == Trouble::Unknown);
         let within = |error: AnswerError| InputError::at(format!("/answers{}", error.pointer), error.detail);
-        ApiError::Invalid(errors.into_iter().map(within).collect())
+        let errors = errors.into_iter().map(within).collect();
+        if unknown { ApiError::Missing(errors) } else { ApiError::Invalid(errors) }
     })
 }
 

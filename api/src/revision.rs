@@ -6,37 +6,39 @@ use actix_web::http::header;
 use actix_web::{FromRequest, HttpRequest, HttpResponse, Responder};
 use bellwork_shared::authoring::Expected;
 use futures_util::future::{Ready, ready};
-use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::Required;
+use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 
 use crate::describe::{Answers, Description, Takes};
 use crate::error::ApiError;
 
 /// The header `If-Match`: `*`, or the tags of revisions.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct IfMatch(Option<Expected>);
+pub(crate) struct IfMatch(pub(crate) Expected);
 
-impl IfMatch {
-    /// What the client expects; without the header anything.
-    pub(crate) fn or_any(self) -> Expected {
-        self.0.unwrap_or(Expected::Any)
-    }
+/// The same header, which the client must send.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct MustMatch(pub(crate) Expected);
 
-    /// What the client expects.
-    ///
-    /// # Errors
-    /// 428 without the header.
-    pub(crate) fn required(self) -> Result<Expected, ApiError> {
-        self.0.ok_or(ApiError::RevisionRequired)
-    }
+/// What the header says, if it is there. Weak tags match nothing. Tags that are all none of ours are a client's mistake and
+/// no sign of a change: 409, where a revision that has passed is a 412.
+fn read(request: &HttpRequest) -> Result<Option<Expected>, ApiError> {
+    let header = request.headers().get(header::IF_MATCH);
+    header.map(|value| expected(value.to_str().unwrap_or_default())).transpose()
 }
 
-/// A tag that is none of ours, or a weak one, matches nothing.
-fn expected(value: &str) -> Expected {
+fn expected(value: &str) -> Result<Expected, ApiError> {
     if value.trim() == "*" {
-        return Expected::Any;
+        return Ok(Expected::Any);
     }
-    let tag = |tag: &str| tag.trim().strip_prefix('"')?.strip_suffix('"')?.parse().ok();
-    Expected::OneOf(value.split(',').filter_map(tag).collect())
+    let tag = |tag: &str| tag.trim().strip_prefix("\"r")?.strip_suffix('"')?.parse().ok();
+    let tags: Vec<_> = value.split(',').filter_map(tag).collect();
+    if tags.is_empty() {
+        return Err(ApiError::Conflict(
+            "The header If-Match names no revision of ours; send the ETag that you have read.",
+        ));
+    }
+    Ok(Expected::OneOf(tags))
 }
 
 impl FromRequest for IfMatch {
@@ -44,17 +46,37 @@ impl FromRequest for IfMatch {
     type Future = Ready<Result<Self, ApiError>>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        let header = request.headers().get(header::IF_MATCH);
-        ready(Ok(Self(header.map(|value| expected(value.to_str().unwrap_or_default())))))
+        ready(read(request).map(|expected| Self(expected.unwrap_or(Expected::Any))))
+    }
+}
+
+impl FromRequest for MustMatch {
+    type Error = ApiError;
+    type Future = Ready<Result<Self, ApiError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(read(request).and_then(|expected| expected.map(Self).ok_or(ApiError::RevisionRequired)))
     }
 }
 
 impl Takes for IfMatch {
     fn describe(description: &mut Description) {
-        let schema = ObjectBuilder::new().schema_type(Type::String);
-        description.header("If-Match", "The ETag of the revision that may be changed.", schema.build().into());
-        description.refuses(&[412, 428]);
+        description.header("If-Match", SAYS, Required::False, schema());
+        description.refuses(&[409, 412]);
     }
+}
+
+impl Takes for MustMatch {
+    fn describe(description: &mut Description) {
+        description.header("If-Match", SAYS, Required::True, schema());
+        description.refuses(&[409, 412, 422]);
+    }
+}
+
+const SAYS: &str = "The ETag of the revision that may be changed, or `*` for any.";
+
+fn schema() -> Schema {
+    ObjectBuilder::new().schema_type(Type::String).build().into()
 }
 
 /// A reply with the `ETag` of a revision.
@@ -71,7 +93,7 @@ impl<R: Responder<Body = BoxBody>> Responder for Revised<R> {
 
     fn respond_to(self, request: &HttpRequest) -> HttpResponse {
         let mut response = self.reply.respond_to(request);
-        let tag = format!("\"{}\"", self.revision).parse().expect("digits and quotes are a header value");
+        let tag = format!("\"r{}\"", self.revision).parse().expect("digits and quotes are a header value");
         response.headers_mut().insert(header::ETAG, tag);
         response
     }
@@ -92,11 +114,11 @@ mod tests {
 
     #[test]
     fn strong_tags_of_ours_are_read_and_nothing_else() {
-        assert_eq!(expected(" * "), Expected::Any);
-        assert_eq!(expected("\"3\""), Expected::OneOf(vec![3]));
-        assert_eq!(expected("\"3\", \"abc\",\"5\""), Expected::OneOf(vec![3, 5]));
-        for none in ["", "3", "W/\"3\"", "\"99999999999\""] {
-            assert_eq!(expected(none), Expected::OneOf(Vec::new()), "{none}");
+        assert_eq!(expected(" * ").unwrap(), Expected::Any);
+        assert_eq!(expected("\"r3\"").unwrap(), Expected::OneOf(vec![3]));
+        assert_eq!(expected("\"r3\", \"abc\",\"r5\"").unwrap(), Expected::OneOf(vec![3, 5]));
+        for none in ["", "r3", "W/\"r3\"", "\"3\"", "\"r99999999999\""] {
+            assert!(matches!(expected(none), Err(ApiError::Conflict(_))), "{none}");
         }
     }
 }

@@ -68,8 +68,7 @@ impl Takes for Upload {
     fn describe(description: &mut Description) {
         let file = || -> RefOr<Schema> {
             let format = Some(SchemaFormat::KnownFormat(KnownFormat::Binary));
-            let file: Object =
-                ObjectBuilder::new().schema_type(Type::String).format(format).min_length(Some(1)).build();
+            let file: Object = ObjectBuilder::new().schema_type(Type::String).format(format).build();
             file.into()
         };
         description.takes("text/plain", file());

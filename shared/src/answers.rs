@@ -3,15 +3,24 @@
 use std::collections::{HashMap, HashSet};
 
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::ids::QuestionId;
 use crate::practice_tests::{Question, QuestionKind};
+use crate::schemas::{self, MAX_NUMBER};
 
 /// The longest text that can be an answer, in characters.
 pub const MAX_TEXT: usize = 10_000;
+/// The longest id of a choice, in characters.
+const MAX_ID: usize = 64;
+/// No question has more choices.
+const MAX_CHOICES: usize = 500;
+/// So many answers can be handed in at once: no test asks more.
+pub const MAX_ANSWERS: usize = 500;
 
 /// An answer as a client sends it; exactly one of `choice_ids`, `number` and `text` must be there.
-#[derive(Clone, Debug, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RawAnswer {
     /// The question.
@@ -23,6 +32,25 @@ pub struct RawAnswer {
     /// For words.
     pub text: Option<String>,
 }
+
+impl PartialSchema for RawAnswer {
+    fn schema() -> RefOr<Schema> {
+        let choices = schemas::set(schemas::slug(MAX_ID), 1..=MAX_CHOICES).into();
+        let answered = |response: &'static str, schema: &RefOr<Schema>| {
+            let others = ["choice_ids", "number", "text"].into_iter().filter(|other| *other != response);
+            let given = [("question_id", QuestionId::schema()), (response, schema.clone())];
+            let fields = given.into_iter().chain(others.map(|other| (other, schemas::null())));
+            schemas::closed(&["question_id", response], fields).into()
+        };
+        schemas::one_of([
+            answered("choice_ids", &choices),
+            answered("number", &schemas::number(-MAX_NUMBER..=MAX_NUMBER)),
+            answered("text", &schemas::written(MAX_TEXT)),
+        ])
+    }
+}
+
+impl ToSchema for RawAnswer {}
 
 /// An answer that fits its question.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -46,9 +74,20 @@ pub enum Response {
     Text(String),
 }
 
+/// What is the matter with an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// There is no such question.
+    Unknown,
+    /// It does not fit its question, or stands beside another.
+    Unfit,
+}
+
 /// What is wrong with an answer, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AnswerError {
+    /// What is the matter.
+    pub trouble: Trouble,
     /// A JSON pointer into the list of answers, such as `/3/choice_ids/1`.
     pub pointer: String,
     /// A sentence for the client.
@@ -67,7 +106,10 @@ pub fn parse(raw: Vec<RawAnswer>, questions: &[Question]) -> Result<Vec<Answer>,
     for (index, answer) in raw.into_iter().enumerate() {
         let question_id = answer.question_id;
         let checked = match by_id.get(&question_id) {
-            None => Err(fault("/question_id", "The test has no such question.")),
+            None => {
+                let trouble = Trouble::Unknown;
+                Err(AnswerError { trouble, ..fault("/question_id", "The test has no such question.") })
+            }
             Some(_) if !seen.insert(question_id) => Err(fault("/question_id", "The question is answered twice.")),
             Some(question) => response(answer, question),
         };
@@ -80,7 +122,7 @@ pub fn parse(raw: Vec<RawAnswer>, questions: &[Question]) -> Result<Vec<Answer>,
 }
 
 fn fault(pointer: impl Into<String>, detail: impl Into<String>) -> AnswerError {
-    AnswerError { pointer: pointer.into(), detail: detail.into() }
+    AnswerError { trouble: Trouble::Unfit, pointer: pointer.into(), detail: detail.into() }
 }
 
 fn response(answer: RawAnswer, question: &Question) -> Result<Response, AnswerError> {
@@ -125,7 +167,10 @@ fn choices(ids: Vec<String>, question: &Question) -> Result<Response, AnswerErro
 }
 
 fn numeric(number: f64) -> Result<Response, AnswerError> {
-    if number.is_finite() { Ok(Response::Number(number)) } else { Err(fault("/number", "The number must be finite.")) }
+    if number.abs() <= MAX_NUMBER {
+        return Ok(Response::Number(number));
+    }
+    Err(fault("/number", format!("The number must not be beyond {MAX_NUMBER:e}.")))
 }
 
 fn words(text: String) -> Result<Response, AnswerError> {

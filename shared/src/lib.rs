@@ -39,6 +39,7 @@ pub mod results;
 pub mod retention;
 pub mod reviews;
 pub mod schedules;
+pub mod schemas;
 pub mod sessions;
 pub mod shutdown;
 pub mod sittings;

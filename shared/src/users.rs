@@ -4,8 +4,11 @@ pub mod change;
 
 use serde::{Deserialize, Serialize};
 use sqlx::PgConnection;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::ids::UserId;
+use crate::schemas;
 
 /// What a user may do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema)]
@@ -35,15 +38,15 @@ pub struct User {
 
 /// The longest address, in bytes (RFC 5321, 4.5.3.1.3 without its brackets).
 pub const MAX_EMAIL: usize = 254;
-/// The longest part before the @, in bytes (RFC 5321, 4.5.3.1.1).
-const MAX_LOCAL_PART: usize = 64;
+/// The longest part before the @ or between two dots of it, in bytes (RFC 5321, 4.5.3.1.1).
+const MAX_ATOM: usize = 64;
 /// The longest part of a domain between two dots, in bytes.
 const MAX_LABEL: usize = 63;
 /// The longest name, in characters.
 pub const MAX_DISPLAY_NAME: usize = 80;
 /// The shortest password, in characters (NIST SP 800-63B).
 pub const MIN_PASSWORD: usize = 8;
-/// The longest password, in bytes; hashing time grows with it.
+/// The longest password, in characters; hashing time grows with it.
 pub const MAX_PASSWORD: usize = 256;
 
 /// An address that mail can be sent to, lower-cased.
@@ -68,7 +71,7 @@ pub enum Unusable {
     #[error("A name has 1 to {MAX_DISPLAY_NAME} printable characters.")]
     DisplayName,
     /// Too short or too long.
-    #[error("A password has at least {MIN_PASSWORD} characters and at most {MAX_PASSWORD} bytes.")]
+    #[error("A password has {MIN_PASSWORD} to {MAX_PASSWORD} characters, and no NUL.")]
     Password,
 }
 
@@ -79,8 +82,7 @@ impl Email {
     /// If it is none.
     pub fn parse(text: &str) -> Result<Self, Unusable> {
         let (local, domain) = text.rsplit_once('@').ok_or(Unusable::Email)?;
-        let local_fits = local.len() <= MAX_LOCAL_PART && local.split('.').all(is_atom);
-        if text.len() <= MAX_EMAIL && local_fits && domain.split('.').all(is_label) {
+        if text.len() <= MAX_EMAIL && local.split('.').all(is_atom) && domain.split('.').all(is_label) {
             return Ok(Self(text.to_ascii_lowercase()));
         }
         Err(Unusable::Email)
@@ -94,7 +96,8 @@ impl Email {
 }
 
 fn is_atom(part: &str) -> bool {
-    !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+/=?^_`{|}~-".contains(c))
+    (1..=MAX_ATOM).contains(&part.len())
+        && part.chars().all(|c| c.is_ascii_alphanumeric() || "!#$%&'*+/=?^_`{|}~-".contains(c))
 }
 
 fn is_label(part: &str) -> bool {
@@ -106,10 +109,10 @@ impl DisplayName {
     /// Reads a name; white space around it is dropped.
     ///
     /// # Errors
-    /// If it is empty, too long, or holds control characters.
+    /// If it is blank, too long with that white space, or holds control characters.
     pub fn parse(text: &str) -> Result<Self, Unusable> {
         let name = text.trim();
-        if (1..=MAX_DISPLAY_NAME).contains(&name.chars().count()) && !name.chars().any(char::is_control) {
+        if !name.is_empty() && text.chars().count() <= MAX_DISPLAY_NAME && !text.chars().any(char::is_control) {
             return Ok(Self(name.to_owned()));
         }
         Err(Unusable::DisplayName)
@@ -128,7 +131,7 @@ impl NewPassword {
     /// # Errors
     /// If it is too short or too long.
     pub fn parse(text: &str) -> Result<Self, Unusable> {
-        if text.chars().count() >= MIN_PASSWORD && text.len() <= MAX_PASSWORD && !text.contains('\0') {
+        if (MIN_PASSWORD..=MAX_PASSWORD).contains(&text.chars().count()) && !text.contains('\0') {
             return Ok(Self(text.to_owned()));
         }
         Err(Unusable::Password)
@@ -140,6 +143,30 @@ impl NewPassword {
         &self.0
     }
 }
+
+impl PartialSchema for Email {
+    fn schema() -> RefOr<Schema> {
+        let atom = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]{1,64}";
+        let label = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?";
+        schemas::patterned(3..=MAX_EMAIL, &format!(r"^{atom}(\.{atom})*@{label}(\.{label})*$"))
+    }
+}
+
+impl PartialSchema for DisplayName {
+    fn schema() -> RefOr<Schema> {
+        schemas::line(MAX_DISPLAY_NAME)
+    }
+}
+
+impl PartialSchema for NewPassword {
+    fn schema() -> RefOr<Schema> {
+        schemas::text(MIN_PASSWORD..=MAX_PASSWORD)
+    }
+}
+
+impl ToSchema for Email {}
+impl ToSchema for DisplayName {}
+impl ToSchema for NewPassword {}
 
 /// Without the password.
 impl std::fmt::Debug for NewPassword {
@@ -259,6 +286,7 @@ mod tests {
     #[test]
     fn a_password_is_long_enough_and_not_endless() {
         assert!(NewPassword::parse("12345678").is_ok());
+        assert!(NewPassword::parse(&"ä".repeat(256)).is_ok());
         assert_eq!(NewPassword::parse("1234567"), Err(Unusable::Password));
         assert_eq!(NewPassword::parse(&"x".repeat(257)), Err(Unusable::Password));
     }

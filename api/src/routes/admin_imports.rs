@@ -169,7 +169,7 @@ impl HandIn {
             return Err(ApiError::Invalid(faults));
         }
         if file.bytes.is_empty() {
-            return Err(ApiError::invalid("", "The file is empty."));
+            return Err(ApiError::unfitting("", "The file is empty."));
         }
         let (filename, media_type) = (self.filename.as_deref(), Some(file.media_type));
         Ok(Request {

@@ -95,10 +95,9 @@ pub(super) async fn run(
     let run = Run { schedule: schedule.name, job_id: job.id };
     let location = Some(format!("/api/admin/jobs/{}", job.id));
     let answer = Answer { status: 202, location, body: json!(run) };
-    // There is no body: the schedule's name tells one request from another.
-    let name = Bytes::from_static(schedule.name.as_bytes());
-    let route = "POST /api/admin/schedules/{name}/run";
-    once(&app, Once { caller: &caller, route, key: &key, body: &name }, async |conn| {
+    // There is no body, and a key that was used for another schedule is free for this one.
+    let route = format!("POST /api/admin/schedules/{}/run", schedule.name);
+    once(&app, Once { caller: &caller, route: &route, key: &key, body: &Bytes::new() }, async |conn| {
         ledger::insert(conn, std::slice::from_ref(&job)).await?;
         Ok(Effect { answer, jobs: vec![job] })
     })

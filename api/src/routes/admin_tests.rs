@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use actix_web::web;
 use bellwork_shared::authoring::{self, AuthoredTest, TestOverview, Unchanged};
 use bellwork_shared::cache::Scope;
-use bellwork_shared::content::{self, Finding, TestFile};
+use bellwork_shared::content::{self, Finding, Flaw, TestFile};
 use bellwork_shared::editions::{self, EditionSummary};
 use bellwork_shared::ids::TestId;
 use serde::Deserialize;
@@ -21,7 +21,7 @@ use crate::cursor::{Cursors, Listed, Page};
 use crate::error::{ApiError, InputError};
 use crate::input::{Body, Id, Query};
 use crate::reply::{Created, Json, NoContent};
-use crate::revision::{IfMatch, Revised};
+use crate::revision::{IfMatch, MustMatch, Revised};
 
 /// A test file, not validated yet: all that is wrong with it is told at once.
 #[derive(Deserialize)]
@@ -36,17 +36,13 @@ impl Content {
 
 impl PartialSchema for Content {
     fn schema() -> RefOr<Schema> {
-        TestFile::schema()
+        content::schema()
     }
 }
 
 impl ToSchema for Content {
     fn name() -> Cow<'static, str> {
-        TestFile::name()
-    }
-
-    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
-        TestFile::schemas(schemas);
+        "TestContent".into()
     }
 }
 
@@ -86,13 +82,12 @@ pub(super) async fn save(
     app: web::Data<App>,
     caller: SignedIn,
     id: Id<TestId>,
-    seen: IfMatch,
+    seen: MustMatch,
     body: Body<Content>,
 ) -> Result<Revised<Json<AuthoredTest>>, ApiError> {
-    let expected = seen.required()?;
     let content = body.value.check()?;
     let mut tx = app.database.begin().await?;
-    authoring::save(&mut tx, id.0, &expected, &content, caller.user.id).await?;
+    authoring::save(&mut tx, id.0, &seen.0, &content, caller.user.id).await?;
     let test = read(&mut tx, id.0).await?;
     tx.commit().await?;
     Ok(revised(test))
@@ -105,7 +100,7 @@ pub(super) async fn publish(
     seen: IfMatch,
 ) -> Result<Revised<Json<AuthoredTest>>, ApiError> {
     let mut tx = app.database.begin().await?;
-    authoring::publish(&mut tx, id.0, &seen.or_any()).await?;
+    authoring::publish(&mut tx, id.0, &seen.0).await?;
     let test = read(&mut tx, id.0).await?;
     tx.commit().await?;
     app.catalogue.forget(id.0);
@@ -120,7 +115,7 @@ pub(super) async fn archive(
     seen: IfMatch,
 ) -> Result<Revised<Json<AuthoredTest>>, ApiError> {
     let mut tx = app.database.begin().await?;
-    authoring::archive(&mut tx, id.0, &seen.or_any()).await?;
+    authoring::archive(&mut tx, id.0, &seen.0).await?;
     let test = read(&mut tx, id.0).await?;
     tx.commit().await?;
     app.catalogue.forget(id.0);
@@ -159,8 +154,11 @@ fn revised(test: AuthoredTest) -> Revised<Json<AuthoredTest>> {
     Revised { reply: Json(test), revision }
 }
 
+/// 422 for what nobody can use; 409 if all of it could be used, but not together.
 fn invalid(findings: Vec<Finding>) -> ApiError {
-    ApiError::Invalid(findings.into_iter().map(|finding| InputError::at(finding.pointer, finding.detail)).collect())
+    let misfits = findings.iter().all(|finding| finding.flaw == Flaw::Fit);
+    let errors = findings.into_iter().map(|finding| InputError::at(finding.pointer, finding.detail)).collect();
+    if misfits { ApiError::Unfitting(errors) } else { ApiError::Invalid(errors) }
 }
 
 impl From<Unchanged> for ApiError {
@@ -168,7 +166,7 @@ impl From<Unchanged> for ApiError {
         match unchanged {
             Unchanged::Missing => Self::NotFound,
             Unchanged::Stale => Self::Stale,
-            Unchanged::OtherSlug => Self::invalid("/slug", "The slug names the test for ever; it cannot change."),
+            Unchanged::OtherSlug => Self::unfitting("/slug", "The slug names the test for ever; it cannot change."),
             Unchanged::NothingToPublish => Self::Conflict("There is nothing to publish."),
             Unchanged::Invalid(findings) => invalid(findings),
             Unchanged::Database(error) => error.into(),

@@ -6,6 +6,7 @@ use bellwork_shared::models::Slug;
 use bellwork_shared::votes::moderation::{self, BULK_LIMIT, Cluster, Decision, Search, SetAside, Settled};
 use bellwork_shared::votes::{VoteState, rules};
 use serde::{Deserialize, Serialize};
+use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
@@ -38,7 +39,7 @@ pub(super) struct Which {
     #[param(inline)]
     model: Option<Slug>,
     /// Only those that this rule finds suspicious, perhaps among others.
-    #[param(max_length = 64)]
+    #[param(schema_with = rule_names)]
     rule: Option<String>,
     /// Only those of this cluster.
     #[param(inline)]
@@ -51,8 +52,14 @@ pub(super) struct Which {
     cursor: Option<String>,
 }
 
+fn rule_names() -> Object {
+    let names = rules::ALL.iter().map(|rule| rule.name);
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(names)).build()
+}
+
 /// A decision about the held votes of a cluster.
 #[derive(Deserialize, ToSchema)]
+#[schema(as = VoteBulk)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Bulk {
     decision: Decision,

@@ -1,5 +1,7 @@
 //! The caller's API tokens.
 
+use std::collections::BTreeSet;
+
 use actix_web::web;
 use bellwork_shared::api_tokens::scopes::Scope;
 use bellwork_shared::api_tokens::{self, ApiToken, Issue, MAX_LIFE, NewApiToken, Revocation};
@@ -17,14 +19,18 @@ use crate::error::{ApiError, InputError};
 use crate::input::{Body, Id, Query};
 use crate::reply::{Created, Json, NoContent};
 
+/// There are fewer scopes; a client may name one twice.
+const MAX_SCOPES: usize = 32;
+
 /// A token that is to be made.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
     /// What its owner calls it: 1 to 80 printable characters.
+    #[schema(value_type = DisplayName)]
     name: String,
     /// What it may do, at least one thing.
-    #[schema(min_items = 1)]
+    #[schema(min_items = 1, max_items = 32)]
     scopes: Vec<Scope>,
     /// When it ends, within a year.
     expires_at: DateTime<Utc>,
@@ -87,9 +93,24 @@ fn checked(wanted: &Wanted, role: Role, now: DateTime<Utc>) -> Result<(DisplayNa
     if let Err(unusable) = &name {
         errors.push(InputError::at("/name", unusable.to_string()));
     }
-    if wanted.scopes.is_empty() {
-        errors.push(InputError::at("/scopes", "A token needs at least one scope."));
+    if !(1..=MAX_SCOPES).contains(&wanted.scopes.len()) {
+        errors.push(InputError::at("/scopes", format!("A token has 1 to {MAX_SCOPES} scopes.")));
     }
+    let usable = name.ok().filter(|_| errors.is_empty());
+    errors.extend(misfits(wanted, role, now));
+    match usable {
+        None => Err(ApiError::Invalid(errors)),
+        Some(_) if !errors.is_empty() => Err(ApiError::Unfitting(errors)),
+        Some(name) => {
+            let scopes: BTreeSet<_> = wanted.scopes.iter().copied().collect();
+            Ok((name, scopes.into_iter().collect()))
+        }
+    }
+}
+
+/// What a token could have, but not of this caller or not now.
+fn misfits(wanted: &Wanted, role: Role, now: DateTime<Utc>) -> Vec<InputError> {
+    let mut errors = Vec::new();
     for (index, scope) in wanted.scopes.iter().enumerate().filter(|(_, scope)| !scope.is_for(role)) {
         errors
             .push(InputError::at(format!("/scopes/{index}"), format!("The scope {} is for operators.", scope.name())));
@@ -98,8 +119,5 @@ fn checked(wanted: &Wanted, role: Role, now: DateTime<Utc>) -> Result<(DisplayNa
         let detail = format!("A token ends in the future, within {} days.", MAX_LIFE.num_days());
         errors.push(InputError::at("/expires_at", detail));
     }
-    let mut scopes = wanted.scopes.clone();
-    scopes.sort_unstable();
-    scopes.dedup();
-    name.ok().filter(|_| errors.is_empty()).map(|name| (name, scopes)).ok_or(ApiError::Invalid(errors))
+    errors
 }

@@ -35,7 +35,7 @@ pub(super) struct Submission {
     /// The sitting, for a test with a time limit; without it the one that runs.
     sitting_id: Option<SittingId>,
     /// At least one.
-    #[schema(min_items = 1, value_type = Vec<RawAnswer>)]
+    #[schema(min_items = 1, max_items = 500, value_type = Vec<RawAnswer>)]
     answers: Vec<Object<RawAnswer>>,
 }
 

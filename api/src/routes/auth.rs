@@ -2,8 +2,11 @@
 
 use actix_web::{HttpRequest, web};
 use bellwork_jobs::kinds::mail_link::{Link, MailLink};
+use bellwork_shared::schemas::Text;
 use bellwork_shared::users::change::replace_password;
-use bellwork_shared::users::{self, DisplayName, Email, NewPassword, NewUser, Registration, Role, User};
+use bellwork_shared::users::{
+    self, DisplayName, Email, MAX_EMAIL, MAX_PASSWORD, NewPassword, NewUser, Registration, Role, User,
+};
 use bellwork_shared::{ledger, passwords, sessions};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -20,8 +23,11 @@ use crate::sign_in::{self, Opened, SignedInReply, Verdict, with_cookies};
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Register {
+    #[schema(value_type = Email)]
     email: String,
+    #[schema(value_type = NewPassword)]
     password: String,
+    #[schema(value_type = DisplayName)]
     display_name: String,
 }
 
@@ -29,9 +35,14 @@ pub(super) struct Register {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Login {
-    email: String,
-    password: String,
+    email: AnyEmail,
+    password: AnyPassword,
 }
+
+/// What somebody claims to be registered.
+type AnyEmail = Text<0, MAX_EMAIL>;
+/// A password that somebody claims to know.
+pub(super) type AnyPassword = Text<0, MAX_PASSWORD>;
 
 /// `POST /api/auth/register`: the account, its first session, and the job that mails the link are one.
 pub(super) async fn register(
@@ -65,9 +76,9 @@ pub(super) async fn login(
     request: HttpRequest,
     body: Body<Login>,
 ) -> Result<SignedInReply<Json<Opened>>, ApiError> {
-    let Login { email, password } = body.value;
-    let attempt = sign_in::attempt(&app, &request, &email).await?;
-    let known = match Email::parse(&email) {
+    let (email, password) = (body.value.email.as_str(), body.value.password.as_str().to_owned());
+    let attempt = sign_in::attempt(&app, &request, email).await?;
+    let known = match Email::parse(email) {
         Ok(email) => users::find_with_password(&mut *app.database.acquire().await?, &email).await?,
         Err(_) => None,
     };

@@ -10,6 +10,7 @@ use bellwork_jobs::submit::{Options, new_job};
 use bellwork_shared::ids::{JobId, UserId};
 use bellwork_shared::ledger::{self, NewJob};
 use bellwork_shared::mailed_links::{self, Purpose};
+use bellwork_shared::schemas::Text;
 use bellwork_shared::tokens::Token;
 use bellwork_shared::users::{self, Email, NewPassword, change};
 use bellwork_shared::{api_tokens, sessions};
@@ -28,17 +29,23 @@ use crate::sign_in::known_device;
 static VERIFICATION: LazyLock<Page> = LazyLock::new(|| Page::new(include_str!("../pages/verify_email.html")));
 static RESET: LazyLock<Page> = LazyLock::new(|| Page::new(include_str!("../pages/reset_password.html")));
 
+/// More characters than the token of a link has.
+const MAX_TOKEN: usize = 100;
+
+type LinkToken = Text<1, MAX_TOKEN>;
+
 /// The token of a mailed link.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Verification {
-    token: String,
+    token: LinkToken,
 }
 
 /// Who has forgotten a password.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Forgotten {
+    #[schema(value_type = Email)]
     email: String,
 }
 
@@ -46,7 +53,8 @@ pub(super) struct Forgotten {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Reset {
-    token: String,
+    token: LinkToken,
+    #[schema(value_type = NewPassword)]
     new_password: String,
 }
 
@@ -75,7 +83,7 @@ pub(super) async fn reset_page() -> Page {
 
 /// `POST /api/auth/verify-email`
 pub(super) async fn verify_email(app: web::Data<App>, body: Body<Verification>) -> Result<NoContent, ApiError> {
-    let token = Token::parse(&body.value.token).ok_or_else(void)?;
+    let token = Token::parse(body.value.token.as_str()).ok_or_else(void)?;
     let mut tx = app.database.begin().await?;
     let user = mailed_links::use_up(&mut tx, Purpose::VerifyEmail, token).await?.ok_or_else(void)?;
     change::verify_email(&mut tx, user).await?;
@@ -122,7 +130,7 @@ pub(super) async fn reset_password(
 ) -> Result<WithCookie<NoContent>, ApiError> {
     let password = NewPassword::parse(&body.value.new_password);
     let password = password.map_err(|unusable| ApiError::invalid("/new_password", unusable.to_string()))?;
-    let token = Token::parse(&body.value.token).ok_or_else(void)?;
+    let token = Token::parse(body.value.token.as_str()).ok_or_else(void)?;
     if !mailed_links::is_good(&mut *app.database.acquire().await?, Purpose::ResetPassword, token).await? {
         return Err(void());
     }
@@ -140,7 +148,7 @@ pub(super) async fn reset_password(
 }
 
 fn void() -> ApiError {
-    ApiError::invalid("/token", "This link is void: it was used, replaced by a newer one, or is too old.")
+    ApiError::missing("/token", "This link is void: it was used, replaced by a newer one, or is too old.")
 }
 
 /// A job on behalf of `user`.

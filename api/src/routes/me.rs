@@ -10,6 +10,7 @@ use bellwork_shared::users::{self, DisplayName, NewPassword, User};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
+use super::auth::AnyPassword;
 use crate::app::App;
 use crate::auth::{InSession, SignedIn, expired_cookie};
 use crate::caches::Caches;
@@ -22,6 +23,7 @@ use crate::sign_in::{self, Opened, SignedInReply, Verdict, with_cookies};
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Changes {
+    #[schema(value_type = DisplayName)]
     display_name: String,
 }
 
@@ -29,7 +31,8 @@ pub(super) struct Changes {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NewSecret {
-    current_password: String,
+    current_password: AnyPassword,
+    #[schema(value_type = NewPassword)]
     new_password: String,
 }
 
@@ -37,7 +40,7 @@ pub(super) struct NewSecret {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Farewell {
-    password: String,
+    password: AnyPassword,
 }
 
 /// `GET /api/me`
@@ -72,7 +75,7 @@ pub(super) async fn change_password(
     let NewSecret { current_password, new_password } = body.value;
     let new_password = NewPassword::parse(&new_password);
     let new_password = new_password.map_err(|unusable| ApiError::invalid("/new_password", unusable.to_string()))?;
-    let (user, old_hash) = proved(&app, &caller, &request, current_password, "/current_password").await?;
+    let (user, old_hash) = proved(&app, &caller, &request, &current_password, "/current_password").await?;
     let new_hash = app.passwords.hash(new_password.as_str().to_owned()).await?;
     let token = Token::random();
 
@@ -99,7 +102,7 @@ pub(super) async fn erase(
     request: HttpRequest,
     body: Body<Farewell>,
 ) -> Result<WithCookie<NoContent>, ApiError> {
-    proved(&app, &caller, &request, body.value.password, "/password").await?;
+    proved(&app, &caller, &request, &body.value.password, "/password").await?;
     let mut tx = app.database.begin().await?;
     let held = app.caches.hold_sessions(&mut tx, caller.user.id).await?;
     let boards = Caches::boards_of(&mut tx, caller.user.id).await?;
@@ -120,7 +123,7 @@ async fn proved(
     app: &App,
     caller: &InSession,
     request: &HttpRequest,
-    password: String,
+    password: &AnyPassword,
     pointer: &'static str,
 ) -> Result<(User, String), ApiError> {
     let mut conn = app.database.acquire().await?;
@@ -128,8 +131,8 @@ async fn proved(
     let stored = change::password_hash(&mut conn, user.id).await?.ok_or(ApiError::Unauthenticated)?;
     drop(conn);
     let attempt = sign_in::attempt(app, request, &user.email).await?;
-    match sign_in::verify(app, &attempt, password, Some(stored.clone())).await? {
+    match sign_in::verify(app, &attempt, password.as_str().to_owned(), Some(stored.clone())).await? {
         Verdict::Right => Ok((user, stored)),
-        Verdict::Wrong => Err(ApiError::invalid(pointer, "This is not your password.")),
+        Verdict::Wrong => Err(ApiError::NotYourPassword(pointer)),
     }
 }

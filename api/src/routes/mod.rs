@@ -85,11 +85,10 @@ fn accounts() -> Vec<Path> {
             .limited(&policies::REGISTER),
         at("/api/auth/login").post(Anyone, auth::login, "Opens a session.").also(&[401]).limited(&policies::LOGIN),
         at("/api/auth/logout").post(SignedIn, auth::logout, "Ends the session of the request."),
-        at("/api/auth/verify-email").get(Anyone, links::verification_page, "The page that a mailed link opens.").post(
-            Anyone,
-            links::verify_email,
-            "Proves an address, by the token of a mailed link.",
-        ),
+        at("/api/auth/verify-email")
+            .get(Anyone, links::verification_page, "The page that a mailed link opens.")
+            .post(Anyone, links::verify_email, "Proves an address, by the token of a mailed link.")
+            .also(&[404]),
         at("/api/auth/forgot-password")
             .post(
                 Anyone,
@@ -97,11 +96,14 @@ fn accounts() -> Vec<Path> {
                 "Mails a link to choose a new password, if the address is registered.",
             )
             .limited(&policies::MAIL_LINKS),
-        at("/api/auth/reset-password").get(Anyone, links::reset_page, "The page that a mailed link opens.").post(
-            Anyone,
-            links::reset_password,
-            "Sets a new password, by the token of a mailed link; ends all sessions.",
-        ),
+        at("/api/auth/reset-password")
+            .get(Anyone, links::reset_page, "The page that a mailed link opens.")
+            .post(
+                Anyone,
+                links::reset_password,
+                "Sets a new password, by the token of a mailed link; ends all sessions.",
+            )
+            .also(&[404]),
         at("/api/me")
             .get(SignedIn, me::profile, "The caller's profile.")
             .patch(SignedIn, me::rename, "Changes what others see of the caller.")
@@ -242,6 +244,7 @@ fn operators() -> Vec<Path> {
         at("/api/admin/imports")
             .get(Admins, admin_imports::list, "The files that were handed in, the newest first.")
             .post(Admins, admin_imports::hand_in, "Hands in a file of questions; a job makes a test of it.")
+            .also(&[409])
             .limited(&policies::IMPORTS)
             .worth(Worth::Ranking),
         at("/api/admin/imports/{id}").get(
@@ -264,6 +267,7 @@ fn operators() -> Vec<Path> {
         at("/api/admin/tests/{id}")
             .get(Admins, admin_tests::show, "A test with the content of its next version.")
             .put(Admins, admin_tests::save, "Saves the draft of the next version.")
+            .also(&[409])
             .delete(Admins, admin_tests::remove, "Archives a test; nothing that was taken is deleted."),
         at("/api/admin/tests/{id}/publish")
             .post(Admins, admin_tests::publish, "Makes the draft what students get.")

@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, web};
 use bellwork_shared::question_bank::Filter;
+use bellwork_shared::schemas::{read_optional_whole, read_whole};
 use bellwork_shared::{ledger, practice, sittings};
 use serde::Deserialize;
 use utoipa::ToSchema;
@@ -29,9 +30,11 @@ pub(super) struct Wish {
     #[schema(max_length = 64, pattern = "^[^\\u0000]*$")]
     topic: Option<String>,
     /// Only this difficulty.
+    #[serde(default, deserialize_with = "read_optional_whole")]
     #[schema(minimum = 1, maximum = 3)]
     difficulty: Option<i16>,
     /// How many questions; fewer come if there are not so many.
+    #[serde(deserialize_with = "read_whole")]
     #[schema(minimum = 1, maximum = 50)]
     count: u8,
 }

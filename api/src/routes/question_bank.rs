@@ -146,7 +146,7 @@ async fn listed(
     let mark = mark(&filter);
     let after = match position {
         Some((other, _)) if other != mark => {
-            return Err(ApiError::invalid("/cursor", "This cursor belongs to other filters; start without one."));
+            return Err(ApiError::missing("/cursor", "This cursor belongs to other filters; start without one."));
         }
         position => position.map(|(_, spot)| spot),
     };

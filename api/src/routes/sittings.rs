@@ -37,7 +37,7 @@ pub(super) struct SittingSheet {
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct WorkingState {
-    #[schema(value_type = Vec<RawAnswer>)]
+    #[schema(max_items = 500, value_type = Vec<RawAnswer>)]
     answers: Vec<Object<RawAnswer>>,
 }
 

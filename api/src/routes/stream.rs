@@ -11,6 +11,7 @@ use actix_web::{Error, HttpRequest, HttpResponse, HttpResponseBuilder, Responder
 use futures_util::stream;
 use serde::Deserialize;
 use utoipa::IntoParams;
+use utoipa::openapi::Required;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use crate::app::App;
@@ -42,7 +43,8 @@ impl Responder for Events {
 impl Answers for Events {
     fn describe(description: &mut Description) {
         let says = "The id of the last event that was seen.";
-        description.header("Last-Event-ID", says, ObjectBuilder::new().schema_type(Type::String).build().into());
+        let text = ObjectBuilder::new().schema_type(Type::String).build();
+        description.header("Last-Event-ID", says, Required::False, text.into());
         let says = "`hello`, then `notification`, `progress` and `reset` as they happen.";
         description.answers(200, says, "text/event-stream", Object::with_type(Type::String).into());
     }

@@ -89,7 +89,7 @@ async fn after_an_erasure_no_row_names_the_student_and_every_score_counts(databa
     assert_eq!(other.get(&board).await.body["total"], 2);
     let (mut stream, _) = Events::greeted(&student, None).await;
 
-    assert_eq!(erase(&student, "wrong horse").await.problem(422), ["/password"]);
+    assert_eq!(erase(&student, "wrong horse").await.problem(403), ["/password"]);
     let gone = erase(&student, "correct horse").await;
     assert_eq!(gone.status, 204, "{gone:?}");
     assert!(gone.header("set-cookie").contains("Max-Age=0"), "{gone:?}");

@@ -55,7 +55,7 @@ async fn a_registration_mails_a_link_that_proves_the_address_once(database: PgPo
     assert!(!is_verified(&student).await, "opening a link uses nothing up");
     assert_eq!(app.anybody().post("/api/auth/verify-email", &body).await.status, 204);
     assert!(is_verified(&student).await);
-    assert_eq!(app.anybody().post("/api/auth/verify-email", &body).await.problem(422), ["/token"]);
+    assert_eq!(app.anybody().post("/api/auth/verify-email", &body).await.problem(404), ["/token"]);
     student.post("/api/me/verification", &json!({})).await.problem(409);
     app.stop().await;
 }
@@ -70,7 +70,7 @@ async fn a_new_link_voids_the_old_one(database: PgPool) {
     assert_eq!(student.get(again.header("location")).await.body["kind"], "mail_link");
     let new = mailed_tokens(&database, "verify-email").await;
     let verify = async |token: &str| app.anybody().post("/api/auth/verify-email", &json!({ "token": token })).await;
-    assert_eq!(verify(&old[0]).await.problem(422), ["/token"]);
+    assert_eq!(verify(&old[0]).await.problem(404), ["/token"]);
     assert_eq!(verify(&new[0]).await.status, 204);
     app.stop().await;
 }
@@ -95,7 +95,7 @@ async fn a_reset_sets_the_password_and_ends_sessions_streams_and_tokens(database
     log_in(&app, &email, "correct horse").await.problem(401);
     assert_eq!(log_in(&app, &email, "battery staple").await.body["user"]["email_verified"], true);
     let again = app.anybody().post("/api/auth/reset-password", &reset(&tokens[0], "another one")).await;
-    assert_eq!(again.problem(422), ["/token"]);
+    assert_eq!(again.problem(404), ["/token"]);
     app.stop().await;
 }
 
@@ -111,7 +111,7 @@ async fn a_link_that_is_used_by_twenty_at_once_works_for_one(database: PgPool) {
     let winners: Vec<_> = (0..20).filter(|number| answers[*number].status == 204).collect();
     assert_eq!(winners.len(), 1, "{answers:?}");
     for loser in answers.iter().filter(|answer| answer.status != 204) {
-        assert_eq!(loser.problem(422), ["/token"]);
+        assert_eq!(loser.problem(404), ["/token"]);
     }
     assert_eq!(log_in(&app, &email, &format!("password {}", winners[0])).await.status, 200);
     app.stop().await;
@@ -124,15 +124,15 @@ async fn links_end_and_are_good_for_their_purpose_only(database: PgPool) {
     forget(&app, &student.email().await).await;
     let tokens = mailed_tokens(&database, "reset-password").await;
     let verify = app.anybody().post("/api/auth/verify-email", &json!({ "token": tokens[0] })).await;
-    assert_eq!(verify.problem(422), ["/token"]);
+    assert_eq!(verify.problem(404), ["/token"]);
     for body in [reset("x", "battery staple"), reset("", "battery staple"), reset(&"A".repeat(43), "battery staple")] {
-        assert_eq!(app.anybody().post("/api/auth/reset-password", &body).await.problem(422), ["/token"]);
+        assert_eq!(app.anybody().post("/api/auth/reset-password", &body).await.problem(404), ["/token"]);
     }
     let short = app.anybody().post("/api/auth/reset-password", &reset(&tokens[0], "short")).await;
     assert_eq!(short.problem(422), ["/new_password"]);
     sqlx::query("update mailed_links set expires_at = now()").execute(&database).await.unwrap();
     let late = app.anybody().post("/api/auth/reset-password", &reset(&tokens[0], "battery staple")).await;
-    assert_eq!(late.problem(422), ["/token"]);
+    assert_eq!(late.problem(404), ["/token"]);
     app.stop().await;
 }
 
@@ -145,7 +145,7 @@ async fn a_change_of_password_voids_a_link_to_reset_it(database: PgPool) {
     let change = json!({ "current_password": "correct horse", "new_password": "battery staple" });
     assert_eq!(student.post("/api/me/password", &change).await.status, 200);
     let late = app.anybody().post("/api/auth/reset-password", &reset(&tokens[0], "mallory's own")).await;
-    assert_eq!(late.problem(422), ["/token"]);
+    assert_eq!(late.problem(404), ["/token"]);
     app.stop().await;
 }
 

@@ -55,8 +55,7 @@ async fn wrong_input_is_refused_with_a_pointer(database: PgPool) {
         (answers(json!([one, { "question_id": exam.text, "text": "a\u{0}b" }])), "/answers/1/text"),
         (answers(json!([{ "question_id": exam.text, "text": long }])), "/answers/0/text"),
         (answers(json!([one, one])), "/answers/1/question_id"),
-        (answers(json!([{ "question_id": other.single, "choice_ids": ["b"] }])), "/answers/0/question_id"),
-        (answers(json!([{ "question_id": Uuid::now_v7(), "choice_ids": ["b"] }])), "/answers/0/question_id"),
+        (answers(json!([{ "question_id": exam.numeric, "number": 1e101 }])), "/answers/0/number"),
         (answers(json!([{ "question_id": exam.single, "choice_ids": ["b"], "points": 9 }])), "/answers/0/points"),
     ];
     for (body, pointer) in cases {
@@ -65,6 +64,10 @@ async fn wrong_input_is_refused_with_a_pointer(database: PgPool) {
     }
     let nowhere = json!({ "test_id": Uuid::now_v7(), "answers": [one] });
     assert_eq!(send(&student, nowhere.to_string()).await.problem(404), ["/test_id"]);
+    for question in [other.single.0, Uuid::now_v7()] {
+        let stray = answers(json!([{ "question_id": question, "choice_ids": ["b"] }]));
+        assert_eq!(send(&student, stray.to_string()).await.problem(404), ["/answers/0/question_id"]);
+    }
     nothing_happened(&app).await;
     app.stop().await;
 }

@@ -111,7 +111,7 @@ async fn what_is_no_file_of_questions_is_refused(database: PgPool) {
     hand_in(&student, "", "text/plain", QUIZ).await.problem(403);
     hand_in(&admin, "", "application/zip", QUIZ).await.problem(415);
     hand_in(&admin, "", "text/plain", vec![b'a'; 10 << 20]).await.problem(413);
-    assert_eq!(hand_in(&admin, "", "text/plain", "").await.problem(422), [""]);
+    assert_eq!(hand_in(&admin, "", "text/plain", "").await.problem(409), [""]);
     assert_eq!(hand_in(&admin, "?format=docx", "text/plain", QUIZ).await.problem(422), ["/format"]);
     assert_eq!(
         hand_in(&admin, "?title=a%00b&filename=", "text/plain", QUIZ).await.problem(422),

@@ -33,6 +33,7 @@ mod operators_jobs;
 mod operators_schedules;
 mod outages;
 mod overload;
+mod owasp;
 mod practice;
 mod question_bank;
 mod question_bank_plans;

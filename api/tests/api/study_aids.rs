@@ -15,7 +15,7 @@ use crate::application::{Answer, Application, Caller};
 use crate::exam::Exam;
 
 /// An attempt of `user` that has been graded.
-async fn graded(database: &PgPool, exam: &Exam, user: UserId) -> AttemptId {
+pub(crate) async fn graded(database: &PgPool, exam: &Exam, user: UserId) -> AttemptId {
     let id = AttemptId::new();
     let line = |question, points| json!({ "question_id": question, "correct": false, "points": points, "comment": "Hm.", "graded_by": "exact" });
     let feedback = json!([line(exam.single, 0), line(exam.multiple, 1), line(exam.numeric, 0), line(exam.text, 1)]);

@@ -2,9 +2,11 @@
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::openapi::{RefOr, Schema};
+use utoipa::{PartialSchema, ToSchema};
 
 use crate::ids::{AttemptId, QuestionId};
+use crate::schemas::{self, read_whole};
 
 /// What there is to ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
@@ -53,12 +55,14 @@ pub struct Explanation {
 pub struct StudyPlanAsked {
     /// Only this one; none: all that the student has been tested in.
     #[serde(default)]
-    #[schema(min_length = 1, max_length = 100)]
+    #[schema(min_length = 1, max_length = 100, pattern = r"^[^\u0000]*$")]
     pub subject: Option<String>,
     /// For so many days.
+    #[serde(deserialize_with = "read_whole")]
     #[schema(minimum = 1, maximum = 30)]
     pub days: u32,
     /// At most so long on each.
+    #[serde(deserialize_with = "read_whole")]
     #[schema(minimum = 10, maximum = 480)]
     pub minutes_per_day: u32,
 }
@@ -96,7 +100,7 @@ pub struct StudyTask {
 }
 
 /// Flashcards about an attempt, or about a subject or one of its topics.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct FlashcardsAsked {
     /// A graded attempt; what went wrong there comes first.
@@ -104,16 +108,38 @@ pub struct FlashcardsAsked {
     pub attempt_id: Option<AttemptId>,
     /// A subject.
     #[serde(default)]
-    #[schema(min_length = 1, max_length = 100)]
     pub subject: Option<String>,
     /// A topic of the subject.
     #[serde(default)]
-    #[schema(min_length = 1, max_length = 100)]
     pub topic: Option<String>,
     /// At most so many cards.
-    #[schema(minimum = 1, maximum = 30)]
+    #[serde(deserialize_with = "read_whole")]
     pub count: u32,
 }
+
+impl PartialSchema for FlashcardsAsked {
+    fn schema() -> RefOr<Schema> {
+        let (name, count) = (schemas::text(1..=100), schemas::whole(1..=30));
+        let attempt = [
+            ("attempt_id", AttemptId::schema()),
+            ("subject", schemas::null()),
+            ("topic", schemas::null()),
+            ("count", count.clone()),
+        ];
+        let subject = [
+            ("attempt_id", schemas::null()),
+            ("subject", name.clone()),
+            ("topic", schemas::nullable(name)),
+            ("count", count),
+        ];
+        schemas::one_of([
+            schemas::closed(&["attempt_id", "count"], attempt).into(),
+            schemas::closed(&["subject", "count"], subject).into(),
+        ])
+    }
+}
+
+impl ToSchema for FlashcardsAsked {}
 
 /// A set of flashcards.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

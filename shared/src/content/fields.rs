@@ -5,13 +5,14 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
-use super::Finding;
+use super::{Finding, Flaw};
+use crate::schemas::{MAX_NUMBER, as_whole};
 
-const MAX_SLUG: usize = 64;
+pub(super) const MAX_SLUG: usize = 64;
 /// The longest text, in characters: a passage of some ten pages.
-const MAX_TEXT: usize = 30_000;
+pub(super) const MAX_TEXT: usize = 30_000;
 /// No list of a test file needs more items.
-const MAX_ITEMS: usize = 500;
+pub(super) const MAX_ITEMS: usize = 500;
 
 /// An object whose fields are being read. What cannot be read becomes a finding and a stand-in value.
 pub(super) struct Fields<'json, 'read> {
@@ -89,18 +90,18 @@ impl<'json, 'read> Fields<'json, 'read> {
     /// A whole number within `range`.
     pub(super) fn whole(&mut self, name: &'static str, range: RangeInclusive<i16>) -> i16 {
         let Some(value) = self.required(name) else { return *range.start() };
-        let number = value.as_i64().and_then(|number| i16::try_from(number).ok());
+        let number = value.as_number().and_then(as_whole).and_then(|number| i16::try_from(number).ok());
         number.filter(|number| range.contains(number)).unwrap_or_else(|| {
             self.note(name, format!("It must be a whole number from {} to {}.", range.start(), range.end()));
             *range.start()
         })
     }
 
-    /// A finite number.
+    /// A number that is not beyond all measure.
     pub(super) fn number(&mut self, name: &'static str) -> f64 {
         let Some(value) = self.required(name) else { return 0.0 };
-        value.as_f64().filter(|number| number.is_finite()).unwrap_or_else(|| {
-            self.note(name, "It must be a number.");
+        value.as_f64().filter(|number| number.abs() <= MAX_NUMBER).unwrap_or_else(|| {
+            self.note(name, format!("It must be a number, at most {MAX_NUMBER:e}."));
             0.0
         })
     }
@@ -129,7 +130,12 @@ impl<'json, 'read> Fields<'json, 'read> {
     pub(super) fn texts(&mut self, name: &'static str, least: usize) -> Vec<String> {
         let pointer = self.at(name);
         let items = texts(self.list(name, least), &pointer, self.findings);
-        no_duplicates(items.iter().map(String::as_str), |index| format!("{pointer}/{index}"), self.findings);
+        no_duplicates(
+            items.iter().map(String::as_str),
+            |index| format!("{pointer}/{index}"),
+            Flaw::Form,
+            self.findings,
+        );
         items
     }
 
@@ -144,7 +150,12 @@ impl<'json, 'read> Fields<'json, 'read> {
 
 /// Notes a finding.
 pub(super) fn note(findings: &mut Vec<Finding>, pointer: &str, detail: impl Into<String>) {
-    findings.push(Finding { pointer: pointer.to_owned(), detail: detail.into() });
+    findings.push(Finding { flaw: Flaw::Form, pointer: pointer.to_owned(), detail: detail.into() });
+}
+
+/// Notes that something can be used, but not beside another part.
+pub(super) fn note_misfit(findings: &mut Vec<Finding>, pointer: &str, detail: impl Into<String>) {
+    findings.push(Finding { flaw: Flaw::Fit, pointer: pointer.to_owned(), detail: detail.into() });
 }
 
 /// Each of `items` as text.
@@ -156,12 +167,13 @@ pub(super) fn texts(items: &[Value], pointer: &str, findings: &mut Vec<Finding>)
 pub(super) fn no_duplicates<'a>(
     items: impl Iterator<Item = &'a str>,
     pointer: impl Fn(usize) -> String,
+    flaw: Flaw,
     findings: &mut Vec<Finding>,
 ) {
     let mut seen = HashSet::new();
     for (index, item) in items.enumerate() {
         if !item.is_empty() && !seen.insert(item) {
-            note(findings, &pointer(index), format!("\"{item}\" is there twice."));
+            findings.push(Finding { flaw, pointer: pointer(index), detail: format!("\"{item}\" is there twice.") });
         }
     }
 }

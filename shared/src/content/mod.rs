@@ -6,11 +6,13 @@ mod export;
 mod fields;
 mod import;
 mod reading;
+mod schema;
 
 pub use export::export;
 pub use import::{ImportError, Imported, OnDifference, Published, import, publish};
 pub(crate) use import::{insert, unlist};
 pub use reading::{check, read};
+pub use schema::schema;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -62,9 +64,21 @@ pub struct QuestionEntry {
     pub explanation: String,
 }
 
+/// What is the matter with a part of a test file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Flaw {
+    /// Nobody can use it.
+    Form,
+    /// It does not fit another part.
+    Fit,
+}
+
 /// Something wrong in a test file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Finding {
+    /// What is the matter.
+    #[serde(skip)]
+    pub flaw: Flaw,
     /// A JSON pointer to it, such as `/questions/3/answer/choice_ids/0`.
     pub pointer: String,
     /// A sentence about it.

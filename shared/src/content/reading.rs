@@ -2,23 +2,24 @@
 
 use serde_json::Value;
 
-use super::fields::{Fields, no_duplicates, note, texts};
-use super::{Finding, QuestionEntry, TestFile};
+use super::fields::{Fields, MAX_ITEMS, no_duplicates, note, note_misfit, texts};
+use super::{Finding, Flaw, QuestionEntry, TestFile};
 use crate::points::Points;
 use crate::practice_tests::{
     AnswerKey, Choice, ChoicesKey, KeyPoint, LateAnswers, NumberKey, QuestionKind, TextKey, TimeLimit,
 };
 
 /// The longest time limit, in minutes.
-const MAX_MINUTES: i16 = 600;
+pub(super) const MAX_MINUTES: i16 = 600;
 
 /// Reads and validates a test file.
 ///
 /// # Errors
 /// All that is wrong, at least one. If it is not JSON at all, one finding with line and column.
 pub fn read(json: &str) -> Result<TestFile, Vec<Finding>> {
-    let value: Value = serde_json::from_str(json)
-        .map_err(|error| vec![Finding { pointer: String::new(), detail: format!("It is not JSON: {error}.") }])?;
+    let value: Value = serde_json::from_str(json).map_err(|error| {
+        vec![Finding { flaw: Flaw::Form, pointer: String::new(), detail: format!("It is not JSON: {error}.") }]
+    })?;
     check(&value)
 }
 
@@ -86,7 +87,7 @@ fn each<T>(
 fn unique<T>(items: &[Option<T>], value: impl Fn(&T) -> &str, fields: &mut Fields<'_, '_>, name: &str, part: &str) {
     let pointer = fields.at(name);
     let values = items.iter().map(|item| item.as_ref().map_or("", &value));
-    no_duplicates(values, |index| format!("{pointer}/{index}/{part}"), fields.findings());
+    no_duplicates(values, |index| format!("{pointer}/{index}/{part}"), Flaw::Fit, fields.findings());
 }
 
 fn question(value: &Value, pointer: &str, findings: &mut Vec<Finding>) -> Option<QuestionEntry> {
@@ -171,7 +172,7 @@ fn named_choices_exist(key: &ChoicesKey, choices: &[Choice], fields: &mut Fields
     for (index, id) in key.choice_ids.iter().enumerate() {
         if !id.is_empty() && !choices.iter().any(|choice| choice.id == *id) {
             let pointer = format!("{}/choice_ids/{index}", fields.at("answer"));
-            note(fields.findings(), &pointer, format!("There is no choice \"{id}\"."));
+            note_misfit(fields.findings(), &pointer, format!("There is no choice \"{id}\"."));
         }
     }
 }
@@ -204,9 +205,9 @@ fn key_point(value: &Value, pointer: &str, findings: &mut Vec<Finding>) -> Optio
 
 fn term_group(value: &Value, pointer: &str, findings: &mut Vec<Finding>) -> Vec<String> {
     match value.as_array() {
-        Some(terms) if !terms.is_empty() => texts(terms, pointer, findings),
+        Some(terms) if (1..=MAX_ITEMS).contains(&terms.len()) => texts(terms, pointer, findings),
         _ => {
-            note(findings, pointer, "It must be a list of at least one term.");
+            note(findings, pointer, format!("It must be a list of 1 to {MAX_ITEMS} terms."));
             Vec::new()
         }
     }

@@ -55,7 +55,7 @@ fn read_head(mut head: Map<String, Value>, gathering: &mut Gathering) {
     let known = whole.as_object_mut().expect("the sample is an object");
     known.extend(head);
     let findings = content::read(&whole.to_string()).err().unwrap_or_default();
-    for Finding { pointer, detail } in &findings {
+    for Finding { pointer, detail, .. } in &findings {
         gathering.notes.lost(pointer, format!("It is not kept: {detail}"), "");
     }
     let faulty = |name: &str| findings.iter().any(|finding| finding.pointer == format!("/{name}"));
@@ -86,7 +86,7 @@ fn read_question(index: usize, mut question: Value, gathering: &mut Gathering) {
             gathering.take_entry(entry);
         }
         Err(findings) => {
-            for Finding { pointer, detail } in findings {
+            for Finding { pointer, detail, .. } in findings {
                 let pointer = pointer.replacen("/questions/0", &format!("/questions/{index}"), 1);
                 gathering.leave_out(&pointer, &detail, "");
             }

@@ -31,6 +31,7 @@ impl Severity {
 
 /// A thing that did not come through as it was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(as = FormatProblem)]
 pub struct Problem {
     /// The line of the file where the question begins, from 1; none where lines mean nothing.
     pub line: Option<i32>,

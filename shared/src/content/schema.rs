@@ -1,0 +1,87 @@
+//! What [`super::check`] takes, as a schema. What it cannot say is how parts must fit: that names differ, and that a key
+//! names choices which are there.
+
+use utoipa::openapi::schema::{ObjectBuilder, Type};
+use utoipa::openapi::{RefOr, Schema};
+
+use super::fields::{MAX_ITEMS, MAX_SLUG, MAX_TEXT};
+use super::reading::MAX_MINUTES;
+use crate::schemas::{self, MAX_NUMBER, closed, list, nullable, one_of, set, slug, whole, written};
+
+/// The schema of a test file.
+#[must_use]
+pub fn schema() -> RefOr<Schema> {
+    let fields = [
+        ("slug", slug(MAX_SLUG)),
+        ("title", written(MAX_TEXT)),
+        ("subject", slug(MAX_SLUG)),
+        ("description", written(MAX_TEXT)),
+        ("passage", nullable(written(MAX_TEXT))),
+        ("time_limit", nullable(time_limit())),
+        ("questions", list(question(), 1..=MAX_ITEMS).into()),
+    ];
+    closed(&["slug", "title", "subject", "description", "questions"], fields).into()
+}
+
+fn time_limit() -> RefOr<Schema> {
+    let late = nullable(one_word(&["refuse", "mark"]));
+    closed(&["minutes"], [("minutes", whole(1..=MAX_MINUTES.into())), ("late", late)]).into()
+}
+
+fn question() -> RefOr<Schema> {
+    let choices = || list(choice(), 2..=MAX_ITEMS).into();
+    let none = || nullable(list(choice(), 0..=0).into());
+    one_of([
+        asked("single_choice", choices(), choices_key(1)),
+        asked("multiple_choice", choices(), choices_key(MAX_ITEMS)),
+        asked("numeric", none(), number_key()),
+        asked("free_text", none(), text_key()),
+    ])
+}
+
+fn asked(kind: &str, choices: RefOr<Schema>, answer: RefOr<Schema>) -> RefOr<Schema> {
+    let fields = [
+        ("slug", slug(MAX_SLUG)),
+        ("kind", one_word(&[kind])),
+        ("topic", slug(MAX_SLUG)),
+        ("difficulty", whole(1..=3)),
+        ("prompt", written(MAX_TEXT)),
+        ("points", whole(1..=100)),
+        ("choices", choices),
+        ("answer", answer),
+        ("explanation", written(MAX_TEXT)),
+    ];
+    let mut required = vec!["slug", "kind", "topic", "difficulty", "prompt", "points", "answer", "explanation"];
+    if kind.ends_with("_choice") {
+        required.push("choices");
+    }
+    closed(&required, fields).into()
+}
+
+fn choice() -> RefOr<Schema> {
+    closed(&["id", "text"], [("id", slug(MAX_SLUG)), ("text", written(MAX_TEXT))]).into()
+}
+
+fn choices_key(most: usize) -> RefOr<Schema> {
+    closed(&["choice_ids"], [("choice_ids", set(written(MAX_TEXT), 1..=most).into())]).into()
+}
+
+fn number_key() -> RefOr<Schema> {
+    let number = schemas::number(-MAX_NUMBER..=MAX_NUMBER);
+    closed(&["number", "tolerance"], [("number", number), ("tolerance", schemas::number(0.0..=MAX_NUMBER))]).into()
+}
+
+fn text_key() -> RefOr<Schema> {
+    let points = list(key_point(), 1..=MAX_ITEMS).into();
+    closed(&["model_answer", "key_points"], [("model_answer", written(MAX_TEXT)), ("key_points", points)]).into()
+}
+
+fn key_point() -> RefOr<Schema> {
+    let group = list(written(MAX_TEXT), 1..=MAX_ITEMS).into();
+    let fields = [("id", slug(MAX_SLUG)), ("text", written(MAX_TEXT)), ("terms", list(group, 1..=MAX_ITEMS).into())];
+    closed(&["id", "text", "terms"], fields).into()
+}
+
+fn one_word(words: &[&str]) -> RefOr<Schema> {
+    ObjectBuilder::new().schema_type(Type::String).enum_values(Some(words.iter().copied())).into()
+}
