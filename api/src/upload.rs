@@ -9,7 +9,7 @@ use actix_web::{FromRequest, HttpRequest};
 use bellwork_shared::formats;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use utoipa::openapi::schema::{KnownFormat, Object, ObjectBuilder, SchemaFormat, Type};
+use utoipa::openapi::schema::{KnownFormat, Object, ObjectBuilder, SchemaFormat, SchemaType, Type};
 use utoipa::openapi::{ContentBuilder, RefOr, Schema};
 
 use crate::describe::{Description, Takes};
@@ -73,10 +73,16 @@ impl Takes for Upload {
         };
         description.takes("text/plain", file());
         for media_type in media_types() {
-            let content = ContentBuilder::new().schema(Some(file())).build();
+            // A document of any JSON is a file, too.
+            let schema = if media_type == "application/json" { any() } else { file() };
+            let content = ContentBuilder::new().schema(Some(schema)).build();
             description.body.iter_mut().for_each(|body| {
                 body.content.insert(media_type.to_owned(), RefOr::T(content.clone()));
             });
         }
     }
+}
+
+fn any() -> RefOr<Schema> {
+    Object::with_type(SchemaType::AnyValue).into()
 }

@@ -36,7 +36,7 @@ pub(super) struct Bulk {
     #[serde(default)]
     dry_run: bool,
     /// Where the last answer said that the rest begins.
-    #[schema(format = "cursor")]
+    #[schema(format = "cursor", max_length = 1000)]
     cursor: Option<String>,
 }
 

@@ -32,7 +32,7 @@ static RESET: LazyLock<Page> = LazyLock::new(|| Page::new(include_str!("../pages
 /// More characters than the token of a link has.
 const MAX_TOKEN: usize = 100;
 
-type LinkToken = Text<1, MAX_TOKEN>;
+type LinkToken = Text<0, MAX_TOKEN>;
 
 /// The token of a mailed link.
 #[derive(Deserialize, ToSchema)]

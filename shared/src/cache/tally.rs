@@ -59,6 +59,7 @@ pub(super) struct Tally {
 
 /// How a cache has done since this process started.
 #[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
+#[schema(as = CacheFigures)]
 pub struct Figures {
     /// The cache's name.
     pub cache: &'static str,
