@@ -250,10 +250,10 @@ mod tests {
     fn the_longest_wait_counts() {
         let queue = Queue::default();
         let first = queue.enter();
-        let long_ago = Instant::now().checked_sub(Duration::from_millis(30)).unwrap();
+        let long_ago = Instant::now().checked_sub(READ.head * 2).unwrap();
         queue.0.lock().unwrap().since.insert(first.ticket, long_ago);
         let _second = queue.enter();
-        assert!(!queue.is_worth_it(&RANKING));
+        assert!(!queue.is_worth_it(&RANKING) && !queue.is_worth_it(&READ));
         assert!(queue.is_worth_it(&SUBMIT));
         drop(first);
         assert!(queue.is_worth_it(&RANKING));
