@@ -352,10 +352,12 @@ fn is_bounded(document: &Value, schema: &Value) -> bool {
                     || ["uuid", "date-time"].contains(&schema["format"].as_str().unwrap_or_default())
                     || schema["pattern"].as_str().is_some_and(|pattern| pattern.ends_with("}$"))
             }
-            // The one list without a number ends with the body.
+            // A list of objects or of lists ends with the body, at the latest.
             "array" => {
-                let ends = schema["maxItems"].is_u64() || schema["items"]["oneOf"].is_array();
-                ends && is_bounded(document, &schema["items"])
+                let items = &schema["items"];
+                let large = items["oneOf"].is_array()
+                    || ["object", "array"].contains(&items["type"].as_str().unwrap_or_default());
+                (schema["maxItems"].is_u64() || large) && is_bounded(document, &schema["items"])
             }
             "integer" | "number" => schema["maximum"].is_number() && schema["minimum"].is_number(),
             "object" => {

@@ -18,14 +18,14 @@ pub fn schema() -> RefOr<Schema> {
         ("description", written(MAX_TEXT)),
         ("passage", nullable(written(MAX_TEXT))),
         ("time_limit", nullable(time_limit())),
-        ("questions", questions()),
+        ("questions", many(question(), 1)),
     ];
     closed(&["slug", "title", "subject", "description", "questions"], fields).into()
 }
 
-/// At most 500. That is not said here: one who tries more meets the limit on bodies first.
-fn questions() -> RefOr<Schema> {
-    ArrayBuilder::new().items(question()).min_items(Some(1)).into()
+/// At most 500 items. That is not said of lists of objects and of lists: who tries more meets the limit on bodies first.
+fn many(items: RefOr<Schema>, least: usize) -> RefOr<Schema> {
+    ArrayBuilder::new().items(items).min_items(Some(least)).into()
 }
 
 fn time_limit() -> RefOr<Schema> {
@@ -34,7 +34,7 @@ fn time_limit() -> RefOr<Schema> {
 }
 
 fn question() -> RefOr<Schema> {
-    let choices = || list(choice(), 2..=MAX_ITEMS).into();
+    let choices = || many(choice(), 2);
     let none = || nullable(list(choice(), 0..=0).into());
     one_of([
         asked("single_choice", choices(), choices_key(1)),
@@ -77,13 +77,13 @@ fn number_key() -> RefOr<Schema> {
 }
 
 fn text_key() -> RefOr<Schema> {
-    let points = list(key_point(), 1..=MAX_ITEMS).into();
+    let points = many(key_point(), 1);
     closed(&["model_answer", "key_points"], [("model_answer", written(MAX_TEXT)), ("key_points", points)]).into()
 }
 
 fn key_point() -> RefOr<Schema> {
     let group = list(written(MAX_TEXT), 1..=MAX_ITEMS).into();
-    let fields = [("id", slug(MAX_SLUG)), ("text", written(MAX_TEXT)), ("terms", list(group, 1..=MAX_ITEMS).into())];
+    let fields = [("id", slug(MAX_SLUG)), ("text", written(MAX_TEXT)), ("terms", many(group, 1))];
     closed(&["id", "text", "terms"], fields).into()
 }
 
