@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::fields::{Fields, MAX_ITEMS, no_duplicates, note, note_misfit, texts};
+use super::fields::{Fields, no_duplicates, note, note_misfit, texts};
 use super::{Finding, Flaw, QuestionEntry, TestFile};
 use crate::points::Points;
 use crate::practice_tests::{
@@ -11,6 +11,9 @@ use crate::practice_tests::{
 
 /// The longest time limit, in minutes.
 pub(super) const MAX_MINUTES: i16 = 600;
+
+/// So many words for one thing there are not.
+pub(super) const MAX_TERMS: usize = 100;
 
 /// Reads and validates a test file.
 ///
@@ -205,9 +208,9 @@ fn key_point(value: &Value, pointer: &str, findings: &mut Vec<Finding>) -> Optio
 
 fn term_group(value: &Value, pointer: &str, findings: &mut Vec<Finding>) -> Vec<String> {
     match value.as_array() {
-        Some(terms) if (1..=MAX_ITEMS).contains(&terms.len()) => texts(terms, pointer, findings),
+        Some(terms) if (1..=MAX_TERMS).contains(&terms.len()) => texts(terms, pointer, findings),
         _ => {
-            note(findings, pointer, format!("It must be a list of 1 to {MAX_ITEMS} terms."));
+            note(findings, pointer, format!("It must be a list of 1 to {MAX_TERMS} terms."));
             Vec::new()
         }
     }

@@ -5,7 +5,7 @@ use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 
 use super::fields::{MAX_ITEMS, MAX_SLUG, MAX_TEXT};
-use super::reading::MAX_MINUTES;
+use super::reading::{MAX_MINUTES, MAX_TERMS};
 use crate::schemas::{self, MAX_NUMBER, closed, list, nullable, one_of, set, slug, whole, written};
 
 /// The schema of a test file.
@@ -82,7 +82,7 @@ fn text_key() -> RefOr<Schema> {
 }
 
 fn key_point() -> RefOr<Schema> {
-    let group = list(written(MAX_TEXT), 1..=MAX_ITEMS).into();
+    let group = list(written(MAX_TEXT), 1..=MAX_TERMS).into();
     let fields = [("id", slug(MAX_SLUG)), ("text", written(MAX_TEXT)), ("terms", many(group, 1))];
     closed(&["id", "text", "terms"], fields).into()
 }
