@@ -68,7 +68,7 @@ fn choice() -> RefOr<Schema> {
 }
 
 fn choices_key(most: usize) -> RefOr<Schema> {
-    closed(&["choice_ids"], [("choice_ids", set(written(MAX_TEXT), 1..=most).into())]).into()
+    closed(&["choice_ids"], [("choice_ids", set(slug(MAX_SLUG), 1..=most).into())]).into()
 }
 
 fn number_key() -> RefOr<Schema> {
