@@ -46,14 +46,14 @@ struct Patience {
 }
 
 const RANKING: Patience = Patience {
-    head: Duration::from_millis(100),
-    own: Duration::from_millis(400),
+    head: Duration::from_millis(250),
+    own: Duration::from_millis(600),
     places: 64,
     answer: Duration::from_secs(3),
 };
 const READ: Patience = Patience {
-    head: Duration::from_millis(250),
-    own: Duration::from_millis(800),
+    head: Duration::from_millis(500),
+    own: Duration::from_secs(1),
     places: 256,
     answer: Duration::from_secs(6),
 };
@@ -250,7 +250,7 @@ mod tests {
     fn the_longest_wait_counts() {
         let queue = Queue::default();
         let first = queue.enter();
-        let long_ago = Instant::now().checked_sub(READ.head * 2).unwrap();
+        let long_ago = Instant::now().checked_sub((READ.head + SUBMIT.head) / 2).unwrap();
         queue.0.lock().unwrap().since.insert(first.ticket, long_ago);
         let _second = queue.enter();
         assert!(!queue.is_worth_it(&RANKING) && !queue.is_worth_it(&READ));

@@ -21,6 +21,7 @@ async fn browse_and_vote(student: &Caller, slug: &str, kept: Option<&str>) -> (A
         student.request(method, path).header(USER_AGENT, BROWSER).header(ACCEPT_LANGUAGE, "de,en;q=0.5")
     };
     let looked = Answer::of(browser(Method::GET, "/api/models/ranking")).await;
+    assert_eq!(looked.status, 200, "{looked:?}");
     let given = looked.headers[SET_COOKIE].to_str().unwrap().split(';').next().unwrap().to_owned();
     let cookie = kept.map_or(given, str::to_owned);
     let vote = browser(Method::POST, &format!("/api/models/{slug}/vote")).header(COOKIE, &cookie);
