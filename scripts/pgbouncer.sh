@@ -1,4 +1,4 @@
-# shellcheck shell=bash disable=SC2154
+# shellcheck shell=bash disable=SC2016,SC2154
 # PgBouncer for the tests: the system's, if it knows prepared statements, else built from the source package of the
 # system's own mirror. Debian 12 has 1.18; prepared statements in transaction mode came with 1.21.
 

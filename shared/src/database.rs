@@ -53,7 +53,8 @@ fn open(url: &Url, config: &DatabaseConfig, application: &str) -> Result<PgPool,
     let options = options.application_name(application);
     let options = match config.via {
         Via::Direct => options.options(TIMEOUTS),
-        Via::Pooler => options,
+        // It would refuse the connection for this one; PostgreSQL's own default is as precise since 12.
+        Via::Pooler => options.extra_float_digits(None),
     };
     Ok(PgPoolOptions::new()
         .max_connections(config.pool_size)

@@ -281,11 +281,7 @@ impl Pooler {
         program.arg(&file);
         let program = Program::start("pgbouncer", program, &folder.path().join("log"));
         let pooler = Self { _program: program, port, _folder: folder };
-        eventually("PgBouncer answers", async || {
-            use sqlx::Connection;
-            sqlx::PgConnection::connect(&format!("{}/postgres", pooler.url())).await.ok()
-        })
-        .await;
+        eventually("PgBouncer listens", async || tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()).await;
         pooler
     }
 

@@ -2,7 +2,7 @@
 //!
 //! THE TABLE of caches stands below. A value belongs to one [`Scope`]; who changes what it was made of forgets the scope
 //! after the commit ([`Invalidator::forget`]), which reaches every process. A value is never kept that was loaded before
-//! a change and arrives after it: in process by [`generations`], in Redis by comparing the scope's token in the script
+//! a change and arrives after it: in process by `generations`, in Redis by comparing the scope's token in the script
 //! that stores. When Redis fails, a reader meets no error and no long wait, and what it is told is no older than the table
 //! says.
 

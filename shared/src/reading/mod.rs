@@ -1,7 +1,7 @@
 //! Reading from replicas without reading the past: whoever has written reads nowhere that has not caught up with it.
 //!
 //! After a commit the writer's [`Position`] in the primary's log is kept in [`Floors`], for this process and in Redis for all
-//! others. Each [`replica`] is watched, and known to have replayed up to some position. A read goes to a replica that is
+//! others. Each `replica` is watched, and known to have replayed up to some position. A read goes to a replica that is
 //! known to have passed the reader's floor, else to the primary: an old observation of a replica can only send a read to the
 //! primary needlessly, never to the past. A replica that fails is left at once, and the read is done again at the primary.
 
