@@ -17,7 +17,7 @@ use std::future::Future;
 use std::time::Duration;
 
 /// What has not happened by then will not.
-pub const DEADLINE: Duration = Duration::from_secs(60);
+pub const DEADLINE: Duration = Duration::from_secs(150);
 
 /// The result, if it is there before the deadline.
 ///
