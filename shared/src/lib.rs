@@ -26,6 +26,7 @@ pub mod ledger;
 pub mod mailed_links;
 pub mod models;
 pub mod notifications;
+pub mod partitions;
 pub mod passwords;
 pub mod personal_data;
 pub mod points;

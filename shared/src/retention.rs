@@ -1,4 +1,4 @@
-//! Retention: partitions made ahead, old ones dropped, and what has served its time deleted in bounded batches.
+//! Retention: old partitions of the ledger dropped, and what has served its time deleted in bounded batches.
 //!
 //! A finished job stays at least as long as it is told to, and goes with its month: a partition is dropped when all of
 //! it is older and finished. What cannot be dropped, for an unfinished job in it, is emptied around that job.
@@ -7,50 +7,12 @@ use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, PgConnection};
 use uuid::Uuid;
 
+use crate::partitions::LOCK_WAIT;
+
 /// So many rows are deleted by one statement.
 const BATCH: i64 = 1000;
-/// Months that get a partition ahead, with the current one.
-const MONTHS_AHEAD: i32 = 3;
-/// Making and dropping a partition locks the ledger; whoever waits for that lock stops all others, so not for long.
-const LOCK_WAIT: &str = "set local lock_timeout = '1s'";
 /// Whether a month is older than it must be kept is found by reading all of it once.
 const READ_WAIT: &str = "set local statement_timeout = '5min'";
-
-/// Makes the partitions of this month and the next two, each in a transaction of its own, and returns how many were
-/// missing. A month whose rows already went to the default partition gets none; they are found there all the same.
-///
-/// # Errors
-/// If the database fails, or the ledger was too busy to be locked.
-pub async fn make_partitions_ahead(conn: &mut PgConnection) -> sqlx::Result<u32> {
-    let mut made = 0;
-    for months in 0..MONTHS_AHEAD {
-        let mut transaction = sqlx::Connection::begin(&mut *conn).await?;
-        sqlx::query(LOCK_WAIT).execute(&mut *transaction).await?;
-        let missing = sqlx::query_scalar!(
-            r#"
-            select ensure_jobs_partition(
-                (date_trunc('month', now() at time zone 'UTC') + make_interval(months => $1))::date) as "missing!"
-            "#,
-            months,
-        )
-        .fetch_one(&mut *transaction)
-        .await;
-        match missing {
-            Ok(missing) => {
-                transaction.commit().await?;
-                made += u32::from(missing);
-            }
-            Err(error) if is_held_by_default(&error) => transaction.rollback().await?,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(made)
-}
-
-/// PostgreSQL's "check violation": the default partition holds rows of the new one.
-fn is_held_by_default(error: &sqlx::Error) -> bool {
-    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_check_violation)
-}
 
 /// A month of the ledger that is over.
 #[derive(Clone, Debug, PartialEq, Eq)]

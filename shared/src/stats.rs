@@ -23,8 +23,10 @@ pub struct Figures {
     pub attempts_graded_today: i64,
     /// Practice tests.
     pub tests: i64,
-    /// Questions of all tests.
+    /// Questions of all tests; an estimate above 100,000.
     pub questions: i64,
+    /// Votes on AI models; an estimate above 100,000.
+    pub votes: i64,
     /// When this was counted: up to a minute ago.
     pub counted_at: DateTime<Utc>,
 }
@@ -61,24 +63,27 @@ pub async fn figures(conn: &mut PgConnection) -> sqlx::Result<Figures> {
     let figures = sqlx::query_as!(
         Figures,
         r#"
-        with rows as (
-            select relname, reltuples::bigint from pg_class where oid in ('users'::regclass, 'attempts'::regclass)
+        with large as (
+            select relname, reltuples::bigint as rows from pg_class
+            where oid in ('users'::regclass, 'attempts'::regclass, 'questions'::regclass, 'votes'::regclass)
+                  and reltuples > 100000
         )
-        select case when (select reltuples from rows where relname = 'users') > 100000
-                    then (select reltuples from rows where relname = 'users')
-                    else (select count(*) from (select from users where role = 'student' limit 200000) as few)
-               end as "students!",
-               case when (select reltuples from rows where relname = 'attempts') > 100000
-                    then (select reltuples from rows where relname = 'attempts')
-                    else (select count(*) from (select from attempts where status = 'graded' limit 200000) as few)
-               end as "attempts_graded!",
+        select coalesce((select rows from large where relname = 'users'),
+                        (select count(*) from (select from users where role = 'student' limit 200000) as few)
+               ) as "students!",
+               coalesce((select rows from large where relname = 'attempts'),
+                        (select count(*) from (select from attempts where status = 'graded' limit 200000) as few)
+               ) as "attempts_graded!",
                (select count(*) from (
                     select from attempts
                     where id >= uuid7_floor(date_trunc('day', now() at time zone 'UTC') at time zone 'UTC')
                           and status = 'graded'
                     limit 100000) as few) as "attempts_graded_today!",
                (select count(*) from practice_tests) as "tests!",
-               (select count(*) from (select from questions limit 1000000) as few) as "questions!",
+               coalesce((select rows from large where relname = 'questions'),
+                        (select count(*) from (select from questions limit 200000) as few)) as "questions!",
+               coalesce((select rows from large where relname = 'votes'),
+                        (select count(*) from (select from votes limit 200000) as few)) as "votes!",
                now() as "counted_at!"
         "#
     );

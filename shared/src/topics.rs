@@ -61,19 +61,26 @@ pub async fn record(conn: &mut PgConnection, attempt: AttemptId, feedback: &[Fee
     Ok(())
 }
 
-/// Up to `limit` topics of `user`, the weakest first. A topic with few answers is not called weak for one slip.
+/// Up to `limit` topics of `user`, of `subject` or all, the weakest first. A topic with few answers is not called weak for
+/// one slip.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn weakest(conn: &mut PgConnection, user: UserId, limit: i64) -> sqlx::Result<Vec<TopicStanding>> {
+pub async fn weakest(
+    conn: &mut PgConnection,
+    user: UserId,
+    subject: Option<&str>,
+    limit: i64,
+) -> sqlx::Result<Vec<TopicStanding>> {
     sqlx::query_as!(
         TopicStanding,
         r#"
         select subject, topic, answered, correct, earned::float8 / possible as "share!", last_answered_at
-        from topic_standings where user_id = $1
-        order by (earned::float8 / possible * answered + $3::float8 / 2) / (answered + $3), subject, topic limit $2
+        from topic_standings where user_id = $1 and ($2::text is null or subject = $2)
+        order by (earned::float8 / possible * answered + $4::float8 / 2) / (answered + $4), subject, topic limit $3
         "#,
         user as UserId,
+        subject,
         limit,
         PRIOR_ANSWERS,
     )

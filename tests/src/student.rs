@@ -75,12 +75,7 @@ impl Student {
     /// # Panics
     /// If the answer is no success.
     pub async fn get(&self, path: &str) -> Value {
-        let asked = async || {
-            let response = self.request(Method::GET, path).send().await.expect("the API answers");
-            (response.status() != StatusCode::SERVICE_UNAVAILABLE).then_some(response)
-        };
-        // A client that is told to come back does.
-        let response = eventually("the API has room", asked).await;
+        let response = self.request(Method::GET, path).send().await.expect("the API answers");
         assert!(response.status().is_success(), "{path}: {}", response.status());
         response.json().await.expect("it answers in JSON")
     }

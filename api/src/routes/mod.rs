@@ -103,13 +103,16 @@ fn accounts() -> Vec<Path> {
                 links::reset_password,
                 "Sets a new password, by the token of a mailed link; ends all sessions.",
             )
+            .limited(&policies::LOGIN)
             .also(&[404]),
         at("/api/me")
             .get(SignedIn, me::profile, "The caller's profile.")
             .patch(SignedIn, me::rename, "Changes what others see of the caller.")
-            .delete(SignedIn, me::erase, "Erases the caller: personal data goes, results stay and name nobody."),
+            .delete(SignedIn, me::erase, "Erases the caller: personal data goes, results stay and name nobody.")
+            .limited(&policies::LOGIN),
         at("/api/me/password")
             .post(SignedIn, me::change_password, "Changes the password; ends all other sessions.")
+            .limited(&policies::LOGIN)
             .also(&[409]),
         at("/api/me/verification")
             .post(SignedIn, links::send_verification, "Mails the link that proves the address again.")
@@ -161,18 +164,23 @@ fn web() -> Vec<Path> {
             .also(&[409]),
         at("/api/tests/{id}/start")
             .post(SignedIn, sittings::start, "Starts a timed test, or shows the sitting that runs.")
+            .limited(&policies::PRACTICE)
             .also(&[409])
             .scope(Scope::AttemptsWrite),
         at("/api/sittings/{id}").get(SignedIn, sittings::show, "One of the caller's sittings with its questions."),
         at("/api/sittings/{id}/answers")
             .put(SignedIn, sittings::save, "Saves the working state, handed in when the time is over.")
+            .limited(&policies::ANSWERS)
             .also(&[409])
             .scope(Scope::AttemptsWrite),
         at("/api/practice")
             .post(SignedIn, practice::begin, "A set of questions that the caller knows least.")
+            .limited(&policies::PRACTICE)
             .also(&[404])
             .scope(Scope::AttemptsWrite),
-        at("/api/question-bank").get(SignedIn, question_bank::search, "Questions, filtered and searched."),
+        at("/api/question-bank")
+            .get(SignedIn, question_bank::search, "Questions, filtered and searched.")
+            .limited(&policies::SEARCH),
         at("/api/question-bank/topics").get(SignedIn, question_bank::topics, "Subjects and topics with their counts."),
         at("/api/me/topics").get(SignedIn, topics::list, "What the caller knows of each topic."),
         at("/api/ai/explanations")
@@ -286,7 +294,9 @@ fn operators() -> Vec<Path> {
             admin_votes::list,
             "Votes that were held back or rejected, with the reasons.",
         ),
-        at("/api/admin/votes/bulk").post(Admins, admin_votes::bulk, "Decides about the held votes of a cluster."),
+        at("/api/admin/votes/bulk")
+            .post(Admins, admin_votes::bulk, "Decides about the held votes of a cluster.")
+            .limited(&policies::BULK),
         at("/api/admin/votes/{id}/release")
             .post(Admins, admin_votes::release, "Counts a vote that was held back or rejected.")
             .also(&[409]),
@@ -316,10 +326,13 @@ fn steering() -> Vec<Path> {
             admin_schedules::resume,
             "Lets a schedule fire again, from its next tick on.",
         ),
-        at("/api/admin/dead").get(Admins, admin_dead::list, "What the newest 10,000 dead jobs died of."),
-        at("/api/admin/jobs").get(Admins, admin_jobs::list, "The jobs, the newest first."),
+        at("/api/admin/dead")
+            .get(Admins, admin_dead::list, "What the newest 10,000 dead jobs died of.")
+            .limited(&policies::LEDGER),
+        at("/api/admin/jobs").get(Admins, admin_jobs::list, "The jobs, the newest first.").limited(&policies::LEDGER),
         at("/api/admin/jobs/bulk")
             .post(Admins, admin_jobs_bulk::steer, "Retries or cancels up to 1,000 jobs, or says what it would do.")
+            .limited(&policies::BULK)
             .also(&[404, 409]),
         at("/api/admin/jobs/{id}").get(Admins, admin_jobs::show, "A job with its failures."),
         at("/api/admin/jobs/{id}/cancel")

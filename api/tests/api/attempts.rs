@@ -74,6 +74,9 @@ async fn a_graded_attempt_shows_its_result_and_its_place(database: PgPool) {
                      values ($1, 'all', '1970-01-01', 100, 3), ($1, 'all', '1970-01-01', 450, 1),
                             ($1, 'all', '1970-01-01', 500, 2), ($1, 'month', '2026-01-01', 0, 1000)";
     sqlx::query(histogram).bind(exam.id.0).execute(&app.database).await.unwrap();
+    let bands = "insert into leaderboard_bands
+                 select test_id, period, starts_on, score / 100, sum(entries) from leaderboard_histogram group by 1, 2, 3, 4";
+    sqlx::query(bands).execute(&app.database).await.unwrap();
     let attempt = student.get(&format!("/api/attempts/{id}")).await.body;
     assert_eq!((&attempt["status"], &attempt["score"]), (&json!("graded"), &json!(4.5)));
     assert_eq!(attempt["feedback"], feedback);

@@ -71,9 +71,9 @@ async fn question(
 ) -> QuestionId {
     let id = QuestionId::new();
     sqlx::query(
-        "insert into questions (id, test_id, slug, position, kind, topic, difficulty, prompt, choices, answer_key,
+        "insert into questions (id, test_id, slug, position, kind, subject, topic, difficulty, prompt, choices, answer_key,
                                 explanation, points)
-         values ($1, $2, $3, $4, $3::text::question_kind, 'logic', 1, 'Why?', $5, $6, 'The secret reason.', $7)",
+         values ($1, $2, $3, $4, $3::text::question_kind, 'logic', 'logic', 1, 'Why?', $5, $6, 'The secret reason.', $7)",
     )
     .bind(id.0)
     .bind(test.0)

@@ -73,7 +73,7 @@ async fn anybody_sees_the_figures_of_the_last_minute(database: PgPool) {
     let figures = app.anybody().get("/api/stats").await.body;
     let expected = json!({
         "students": 1, "attempts_graded": 1, "attempts_graded_today": figures["attempts_graded_today"], "tests": 1,
-        "questions": 4, "counted_at": figures["counted_at"],
+        "questions": 4, "votes": 0, "counted_at": figures["counted_at"],
     });
     assert_eq!(figures, expected);
     app.student().await;

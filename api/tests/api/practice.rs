@@ -121,7 +121,7 @@ async fn what_a_student_knows_moves_on_with_each_result(database: PgPool) {
     let rest = student.get(&format!("/api/me/topics?cursor={}", first["next_cursor"].as_str().unwrap())).await.body;
     assert_eq!((&rest["items"][0]["topic"], &rest["items"][0]["correct"]), (&json!("counting"), &json!(4)));
     let mut conn = app.database.acquire().await.unwrap();
-    let weakest = bellwork_shared::topics::weakest(&mut conn, student.id, 1).await.unwrap();
+    let weakest = bellwork_shared::topics::weakest(&mut conn, student.id, None, 1).await.unwrap();
     assert_eq!(weakest[0].topic, "adding");
     drop(conn);
     app.stop().await;

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 
 use bellwork_shared::ai::budget::{self, NewCall, Purpose, Reserving, Spent};
+use bellwork_shared::attempts::Feedback;
 use bellwork_shared::config::ai::DailyBudget;
 use bellwork_shared::ids::{AttemptId, JobId, UserId};
+use bellwork_shared::topics;
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -17,13 +19,17 @@ use crate::exam::Exam;
 /// An attempt of `user` that has been graded.
 pub(crate) async fn graded(database: &PgPool, exam: &Exam, user: UserId) -> AttemptId {
     let id = AttemptId::new();
-    let line = |question, points| json!({ "question_id": question, "correct": false, "points": points, "comment": "Hm.", "graded_by": "exact" });
-    let feedback = json!([line(exam.single, 0), line(exam.multiple, 1), line(exam.numeric, 0), line(exam.text, 1)]);
+    let lines = [(exam.single, 0), (exam.multiple, 1), (exam.numeric, 0), (exam.text, 1)];
+    let answers = &exam.submission()["answers"];
+    let line = |(question, points)| json!({ "question_id": question, "correct": false, "points": points, "comment": "Hm.", "graded_by": "exact" });
+    let feedback: Value = lines.map(line).into_iter().collect();
     let insert =
         "insert into attempts (id, user_id, test_id, job_id, status, answers, score, max_score, feedback, graded_at)
-                  values ($1, $2, $3, $4, 'graded', '[]', 200, 500, $5, now())";
-    let insert = sqlx::query(insert).bind(id.0).bind(user.0).bind(exam.id.0).bind(Uuid::now_v7()).bind(feedback);
-    insert.execute(database).await.unwrap();
+                  values ($1, $2, $3, $4, 'graded', $5, 200, 500, $6, now())";
+    let insert = sqlx::query(insert).bind(id.0).bind(user.0).bind(exam.id.0).bind(Uuid::now_v7());
+    insert.bind(answers).bind(&feedback).execute(database).await.unwrap();
+    let feedback: Vec<Feedback> = serde_json::from_value(feedback).unwrap();
+    topics::record(&mut database.acquire().await.unwrap(), id, &feedback).await.unwrap();
     id
 }
 

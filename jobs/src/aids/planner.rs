@@ -1,7 +1,7 @@
 //! A study plan by rules: weak topics come often and come back after some days, strong ones are not forgotten.
 
 use bellwork_shared::ai::forms::{StudyDay, StudyPlan, StudyTask};
-use bellwork_shared::ai::weak_topics::WeakTopic;
+use bellwork_shared::topics::TopicStanding;
 
 /// Nobody learns one thing much longer in one go.
 const SITTING_MINUTES: u32 = 30;
@@ -19,7 +19,7 @@ const ACTIVITIES: [&str; 3] = [
 ];
 
 /// A plan for so many days of so many minutes. There must be a topic; the weakest comes first.
-pub(crate) fn plan(topics: &[WeakTopic], days: u32, minutes: u32) -> StudyPlan {
+pub(crate) fn plan(topics: &[TopicStanding], days: u32, minutes: u32) -> StudyPlan {
     let tasks = (minutes / SITTING_MINUTES).clamp(1, MOST_TASKS);
     let mut turns = Turns::new(topics);
     let task = |turns: &mut Turns<'_>| {
@@ -31,7 +31,7 @@ pub(crate) fn plan(topics: &[WeakTopic], days: u32, minutes: u32) -> StudyPlan {
     StudyPlan { summary: summary(topics), days: (1..=days).map(day).collect() }
 }
 
-fn summary(topics: &[WeakTopic]) -> String {
+fn summary(topics: &[TopicStanding]) -> String {
     let named = topics.iter().take(NAMED).map(|topic| format!("{} ({:.0} % right)", topic.topic, topic.share * 100.0));
     let named: Vec<_> = named.collect();
     let label = if named.len() == 1 { "Your weakest topic is" } else { "Your weakest topics are" };
@@ -45,21 +45,21 @@ struct Turns<'a> {
 }
 
 struct Line<'a> {
-    topic: &'a WeakTopic,
+    topic: &'a TopicStanding,
     weight: f64,
     credit: f64,
     times: usize,
 }
 
 impl<'a> Turns<'a> {
-    fn new(topics: &'a [WeakTopic]) -> Self {
-        let weight = |topic: &WeakTopic| 1.0 - topic.share.clamp(0.0, 1.0) * (1.0 - LEAST_WEIGHT);
+    fn new(topics: &'a [TopicStanding]) -> Self {
+        let weight = |topic: &TopicStanding| 1.0 - topic.share.clamp(0.0, 1.0) * (1.0 - LEAST_WEIGHT);
         let line = |topic| Line { topic, weight: weight(topic), credit: 0.0, times: 0 };
         Self { lines: topics.iter().map(line).collect(), sum: topics.iter().map(weight).sum() }
     }
 
     /// The next topic, and how often it came before.
-    fn next(&mut self) -> (&'a WeakTopic, usize) {
+    fn next(&mut self) -> (&'a TopicStanding, usize) {
         for line in &mut self.lines {
             line.credit += line.weight;
         }
@@ -77,12 +77,14 @@ impl<'a> Turns<'a> {
 mod tests {
     use super::*;
 
-    fn topics(shares: &[f64]) -> Vec<WeakTopic> {
-        let topic = |(place, share): (usize, &f64)| WeakTopic {
+    fn topics(shares: &[f64]) -> Vec<TopicStanding> {
+        let topic = |(place, share): (usize, &f64)| TopicStanding {
             subject: "biology".to_owned(),
             topic: format!("t{place}"),
             answered: 4,
+            correct: 0,
             share: *share,
+            last_answered_at: chrono::DateTime::UNIX_EPOCH,
         };
         shares.iter().enumerate().map(topic).collect()
     }

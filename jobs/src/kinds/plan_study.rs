@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bellwork_shared::ai::aids;
 use bellwork_shared::ai::forms::{StudyDay, StudyPlan, StudyPlanAsked, StudyTask};
-use bellwork_shared::ai::weak_topics::{self, WeakTopic};
 use bellwork_shared::ids::AidId;
+use bellwork_shared::topics::{self, TopicStanding};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -56,7 +56,7 @@ impl Job for PlanStudy {
         let mut conn = context.platform.database.acquire().await?;
         let asked = aids::asked::<StudyPlanAsked>(&mut conn, self.aid_id).await?;
         let Some((user, asked)) = asked else { return Ok(None) };
-        let topics = weak_topics::weakest(&mut conn, user, asked.subject.as_deref(), TOPICS).await?;
+        let topics = topics::weakest(&mut conn, user, asked.subject.as_deref(), TOPICS).await?;
         drop(conn);
         if topics.is_empty() {
             return Ok(None);
@@ -85,10 +85,9 @@ impl Job for PlanStudy {
     }
 }
 
-fn commission(topics: &[WeakTopic], asked: &StudyPlanAsked) -> Commission<'static> {
-    let percent = |topic: &WeakTopic| (100.0 * topic.share / STEP_PERCENT).round() * STEP_PERCENT;
-    let topic =
-        |topic: &WeakTopic| json!({ "subject": topic.subject, "topic": topic.topic, "right_percent": percent(topic) });
+fn commission(topics: &[TopicStanding], asked: &StudyPlanAsked) -> Commission<'static> {
+    let percent = |topic: &TopicStanding| (100.0 * topic.share / STEP_PERCENT).round() * STEP_PERCENT;
+    let topic = |topic: &TopicStanding| json!({ "subject": topic.subject, "topic": topic.topic, "right_percent": percent(topic) });
     let topics: Vec<_> = topics.iter().map(topic).collect();
     Commission {
         kind: PlanStudy::KIND,

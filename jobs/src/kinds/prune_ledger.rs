@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bellwork_shared::partitions::{Monthly, make_ahead};
 use bellwork_shared::retention::{self, Dropping};
 use chrono::{DateTime, Days, Utc};
 use serde::{Deserialize, Serialize};
@@ -50,7 +51,7 @@ impl Job for PruneLedger {
         let days = Days::new(context.platform.ledger_retention_days.into());
         let cutoff = Utc::now() - days;
         let mut conn = context.platform.database.acquire().await?;
-        let partitions_made = retention::make_partitions_ahead(&mut conn).await?;
+        let partitions_made = make_ahead(&mut conn, Monthly::Jobs).await?;
         let mut pruned = Pruned { partitions_made, ..Pruned::default() };
         drop_months(&mut conn, cutoff, &mut pruned).await?;
         delete_rows(&mut conn, cutoff, &mut pruned).await?;

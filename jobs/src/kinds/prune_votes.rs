@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bellwork_shared::partitions::{Monthly, make_ahead};
 use bellwork_shared::votes::{history, traces};
 use chrono::{Months, Utc};
 use serde::{Deserialize, Serialize};
@@ -42,7 +43,7 @@ impl Job for PruneVotes {
         let mut conn = context.platform.database.acquire().await?;
         let pruned = Pruned {
             traces: traces::delete_old(&mut conn, now).await?,
-            months_made: history::make_months_ahead(&mut conn).await?,
+            months_made: make_ahead(&mut conn, Monthly::VoteEvents).await?,
             months_dropped: history::drop_months(&mut conn, now - kept).await?,
             in_default: history::in_default(&mut conn).await?,
         };

@@ -7,4 +7,3 @@ pub mod forms;
 pub mod results;
 pub mod seen_questions;
 pub mod usage;
-pub mod weak_topics;

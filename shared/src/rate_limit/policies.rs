@@ -61,6 +61,12 @@ pub static TOKENS: Policy = Policy::exact("tokens", Quota::per_hour(20), Partiti
 /// Attempts handed in: more than a student does, and fewer than a program that would keep the workers busy alone. What is
 /// sent again under its idempotency key counts too.
 pub static ATTEMPTS: Policy = Policy::exact("attempts", Quota::per_minute(600), Partition::Caller);
+/// Sets to practise with and timed tests begun: each chooses questions for the caller.
+pub static PRACTICE: Policy = Policy::exact("practice", Quota::per_minute(20), Partition::Caller);
+/// Working states saved in a timed test: one a second would be a client that saves at each keystroke.
+pub static ANSWERS: Policy = Policy::exact("answers", Quota::per_minute(60), Partition::Caller);
+/// Searches of the question bank: as fast as somebody types.
+pub static SEARCH: Policy = Policy::exact("search", Quota::per_second(10), Partition::Caller);
 /// Whatever makes a model write.
 pub static AI: Policy = Policy::exact("ai", Quota::per_minute(20), Partition::Caller);
 /// Votes for models.
@@ -69,11 +75,15 @@ pub static VOTES: Policy = Policy::exact("votes", Quota::per_minute(60), Partiti
 pub static IMPORTS: Policy = Policy::exact("imports", Quota::per_hour(30), Partition::Caller);
 /// Files made for somebody.
 pub static EXPORTS: Policy = Policy::exact("exports", Quota::per_minute(30), Partition::Caller);
+/// Jobs and votes steered by the thousand.
+pub static BULK: Policy = Policy::exact("bulk", Quota::per_minute(10), Partition::Caller);
+/// Looks through the ledger, which may read much of it.
+pub static LEDGER: Policy = Policy::exact("ledger", Quota::per_minute(60), Partition::Caller);
 /// Live streams opened: many tabs and a bad network, and no client that reconnects in a loop.
 pub static STREAMS: Policy = Policy::exact("streams", Quota::per_minute(600), Partition::Caller);
 
 /// All of them, in the order of their declaration.
-pub static ALL: [&Policy; 12] = [
+pub static ALL: [&Policy; 17] = [
     &API,
     &UNAUTHENTICATED,
     &LOGIN,
@@ -81,10 +91,15 @@ pub static ALL: [&Policy; 12] = [
     &MAIL_LINKS,
     &TOKENS,
     &ATTEMPTS,
+    &PRACTICE,
+    &ANSWERS,
+    &SEARCH,
     &AI,
     &VOTES,
     &IMPORTS,
     &EXPORTS,
+    &BULK,
+    &LEDGER,
     &STREAMS,
 ];
 
@@ -99,5 +114,19 @@ mod tests {
         let declared: Vec<_> = declared.map(|line| line["pub static ".len()..].split(':').next().unwrap()).collect();
         let named: Vec<_> = ALL.iter().map(|policy| policy.name.to_uppercase().replace('-', "_")).collect();
         assert_eq!(declared, named);
+    }
+
+    #[test]
+    fn the_sample_of_the_configuration_names_the_quotas_as_they_are() {
+        let sample = include_str!("../../../.env.sample").replace("\n#", " ");
+        let named: Vec<_> = sample
+            .split([' ', ',', ';'])
+            .filter_map(|word| word.trim_end_matches([',', '.']).split_once('='))
+            .collect();
+        for policy in ALL {
+            let told =
+                named.iter().find(|(name, _)| *name == policy.name).map(|(_, quota)| quota.parse::<Quota>().unwrap());
+            assert_eq!(told, Some(policy.quota), "{}", policy.name);
+        }
     }
 }

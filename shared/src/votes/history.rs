@@ -1,49 +1,9 @@
-//! The history of votes, by month: partitions made ahead, old ones dropped, and the alarm of the default one.
+//! The history of votes, by month: old partitions dropped, and the alarm of the default one.
 
 use chrono::{DateTime, Utc};
 use sqlx::{AssertSqlSafe, PgConnection};
 
-/// Months that get a partition ahead, with the current one.
-const MONTHS_AHEAD: i32 = 3;
-/// Making and dropping a partition locks the history; whoever waits for that lock stops all votes, so not for long.
-const LOCK_WAIT: &str = "set local lock_timeout = '1s'";
-
-/// Makes the partitions of this month and the next two, each in a transaction of its own, and returns how many were
-/// missing. A month whose rows already went to the default partition gets none: they are found there all the same, and
-/// [`in_default`] tells.
-///
-/// # Errors
-/// If the database fails, or the history was too busy to be locked.
-pub async fn make_months_ahead(conn: &mut PgConnection) -> sqlx::Result<u32> {
-    let mut made = 0;
-    for months in 0..MONTHS_AHEAD {
-        let mut transaction = sqlx::Connection::begin(&mut *conn).await?;
-        sqlx::query(LOCK_WAIT).execute(&mut *transaction).await?;
-        let missing = sqlx::query_scalar!(
-            r#"
-            select ensure_vote_events_partition(
-                (date_trunc('month', now() at time zone 'UTC') + make_interval(months => $1))::date) as "missing!"
-            "#,
-            months,
-        )
-        .fetch_one(&mut *transaction)
-        .await;
-        match missing {
-            Ok(missing) => {
-                transaction.commit().await?;
-                made += u32::from(missing);
-            }
-            Err(error) if is_held_by_default(&error) => transaction.rollback().await?,
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(made)
-}
-
-/// PostgreSQL's "check violation": the default partition holds rows of the new one.
-fn is_held_by_default(error: &sqlx::Error) -> bool {
-    error.as_database_error().is_some_and(sqlx::error::DatabaseError::is_check_violation)
-}
+use crate::partitions::LOCK_WAIT;
 
 /// Drops the months that ended before `cutoff`, the oldest first, each in a transaction of its own, and returns how many.
 ///
@@ -96,6 +56,7 @@ mod tests {
     use sqlx::PgPool;
 
     use super::*;
+    use crate::partitions::{Monthly, is_held_by_default, make_ahead};
 
     async fn append(database: &PgPool, at: &str) {
         let insert = "insert into vote_events (id, at, vote_id, user_id, model_id, action, value)
@@ -110,7 +71,7 @@ mod tests {
     #[sqlx::test(migrator = "crate::database::MIGRATIONS")]
     async fn months_are_made_ahead_and_dropped_when_they_have_ended(database: PgPool) {
         let mut conn = database.acquire().await.unwrap();
-        assert_eq!(make_months_ahead(&mut conn).await.unwrap(), 0, "the migration made them");
+        assert_eq!(make_ahead(&mut conn, Monthly::VoteEvents).await.unwrap(), 0, "the migration made them");
         for day in ["2024-01-31", "2024-02-01", "2024-03-01"] {
             assert!(ensure(&database, day).await.unwrap());
         }

@@ -6,8 +6,8 @@ use actix_web::{HttpRequest, web};
 use bellwork_jobs::kinds::plan_study::PlanStudy;
 use bellwork_shared::ai::aids::StudyAid;
 use bellwork_shared::ai::forms::{StudyPlan, StudyPlanAsked};
-use bellwork_shared::ai::weak_topics;
 use bellwork_shared::ids::AidId;
+use bellwork_shared::topics;
 
 use super::{AidOrdered, Order, check_name, check_number};
 use crate::app::App;
@@ -60,7 +60,7 @@ async fn check(app: &App, caller: &SignedIn, asked: &StudyPlanAsked) -> Result<(
     check_number("/days", asked.days, DAYS)?;
     check_number("/minutes_per_day", asked.minutes_per_day, MINUTES_PER_DAY)?;
     let mut conn = app.database.acquire().await?;
-    if weak_topics::weakest(&mut conn, caller.user.id, asked.subject.as_deref(), 1).await?.is_empty() {
+    if topics::weakest(&mut conn, caller.user.id, asked.subject.as_deref(), 1).await?.is_empty() {
         return Err(ApiError::Conflict("A plan is made from results: take a test of this subject first."));
     }
     Ok(())
