@@ -98,19 +98,19 @@ async fn open_to_anyone(request: &HttpRequest, limit: Limit) -> Result<(), ApiEr
     limits::count(request, limit, None).await
 }
 
-/// The caller, whose request is counted. Those of strangers are counted by address, so that guessing tokens ends soon.
+/// The caller, whose request is counted. Without proof it is the address's, and costs no look at a store.
 async fn identify(request: &HttpRequest, gate: Gate) -> Result<SignedIn, ApiError> {
-    limits::check_stranger(request)?;
-    match authenticate(request, gate).await {
-        Ok(caller) => {
+    match proof(request, &state(request).config) {
+        Ok(Some(proof)) => {
+            let caller = authenticate(request, proof).await?;
             limits::count(request, gate.limit, Some(caller.user.id)).await?;
-            Ok(caller)
+            caller.must_be_let_through(gate)?;
+            Ok(SignedIn(Arc::new(caller)))
         }
-        Err(refused @ (ApiError::Unauthenticated | ApiError::Forbidden(_) | ApiError::OutOfScope(_))) => {
-            limits::count_stranger(request).await?;
-            Err(refused)
+        nobody => {
+            limits::count(request, Limit::Usual, None).await?;
+            Err(nobody.err().unwrap_or(ApiError::Unauthenticated))
         }
-        Err(error) => Err(error),
     }
 }
 
@@ -125,16 +125,21 @@ enum Proof {
     ApiToken(Token),
 }
 
-async fn authenticate(request: &HttpRequest, gate: Gate) -> Result<SignedIn, ApiError> {
+/// Whose proof it is. Proofs of nobody are counted by address, so that guessing ends soon; whoever this process knows is
+/// let in all the same, since others share the address.
+async fn authenticate(request: &HttpRequest, proof: Proof) -> Result<Caller, ApiError> {
     let app = state(request);
-    let caller = match proof(request, &app.config)?.ok_or(ApiError::Unauthenticated)? {
-        Proof::Session(token) => by_session(app, token).await?,
-        Proof::ApiToken(token) => by_api_token(app, token, gate.scope).await?,
-    };
-    if gate.access == Access::Admins && caller.user.role != Role::Admin {
-        return Err(ApiError::Forbidden("This is for operators."));
+    if !matches!(proof, Proof::Session(token) if app.caches.knows(token)) {
+        limits::check_stranger(request)?;
     }
-    Ok(SignedIn(Arc::new(caller)))
+    let caller = match proof {
+        Proof::Session(token) => by_session(app, token).await,
+        Proof::ApiToken(token) => by_api_token(app, token).await,
+    };
+    if let Err(ApiError::Unauthenticated) = caller {
+        limits::count_stranger(request).await?;
+    }
+    caller
 }
 
 async fn by_session(app: &App, token: Token) -> Result<Caller, ApiError> {
@@ -148,17 +153,14 @@ async fn by_session(app: &App, token: Token) -> Result<Caller, ApiError> {
     Ok(Caller { user: session.user, credential })
 }
 
-async fn by_api_token(app: &App, token: Token, needed: Option<Scope>) -> Result<Caller, ApiError> {
+async fn by_api_token(app: &App, token: Token) -> Result<Caller, ApiError> {
     let mut conn = app.database.acquire().await?;
     let token = api_tokens::authenticate(&mut conn, token).await?.ok_or(ApiError::Unauthenticated)?;
-    if !needed.is_some_and(|scope| token.scopes.contains(&scope)) {
-        return Err(ApiError::OutOfScope(needed));
-    }
     if token.is_unnoted(Utc::now()) {
         api_tokens::touch(&mut conn, token.id).await?;
     }
     let user = Identity { id: token.user.id, role: token.user.role };
-    Ok(Caller { user, credential: Credential::ApiToken })
+    Ok(Caller { user, credential: Credential::ApiToken { scopes: token.scopes } })
 }
 
 /// Who sends a request, and by what.
@@ -169,10 +171,37 @@ pub(crate) struct Caller {
     credential: Credential,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 enum Credential {
     Session { id: SessionId, expires_at: DateTime<Utc> },
-    ApiToken,
+    ApiToken { scopes: Vec<Scope> },
+}
+
+impl Caller {
+    /// Whether an operator asks, by a session or by a token with `scope`: an operator's token for less sees no more than
+    /// a student's.
+    #[must_use]
+    pub(crate) fn operates(&self, scope: Scope) -> bool {
+        self.user.role == Role::Admin && self.may(scope)
+    }
+
+    fn may(&self, scope: Scope) -> bool {
+        match &self.credential {
+            Credential::Session { .. } => true,
+            Credential::ApiToken { scopes } => scopes.contains(&scope),
+        }
+    }
+
+    fn must_be_let_through(&self, gate: Gate) -> Result<(), ApiError> {
+        let is_session = matches!(self.credential, Credential::Session { .. });
+        if !is_session && !gate.scope.is_some_and(|scope| self.may(scope)) {
+            return Err(ApiError::OutOfScope(gate.scope));
+        }
+        match gate.access {
+            Access::Admins if self.user.role != Role::Admin => Err(ApiError::Forbidden("This is for operators.")),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// The caller, as the gate found them.
@@ -224,7 +253,7 @@ impl FromRequest for InSession {
         let caller = SignedIn::from_request(request, payload).into_inner();
         ready(caller.and_then(|caller| match caller.credential {
             Credential::Session { id, expires_at } => Ok(Self { user: caller.user, session: id, expires_at }),
-            Credential::ApiToken => Err(ApiError::OutOfScope(None)),
+            Credential::ApiToken { .. } => Err(ApiError::OutOfScope(None)),
         }))
     }
 }

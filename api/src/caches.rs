@@ -59,7 +59,7 @@ impl Caches {
     /// # Errors
     /// If it must be asked of the database, which fails: then nobody is signed in.
     pub(crate) async fn session(&self, database: &Database, token: Token) -> Result<Option<SignedIn>, Failed> {
-        let key = Key { scope: Scope::Session(token.hash()), name: "".into() };
+        let key = session_key(token);
         let database = database.clone();
         let load = async move || {
             let read = sessions::authenticate(&mut *database.acquire().await?, token).await?;
@@ -69,6 +69,11 @@ impl Caches {
         let Some(known) = self.sessions.get(key, load).await?.value else { return Ok(None) };
         self.recheck.consider(scope, &known);
         Ok(known.signed_in())
+    }
+
+    /// Whether this process knows whose session `token` is: then the look costs nothing.
+    pub(crate) fn knows(&self, token: Token) -> bool {
+        self.sessions.holds(&session_key(token))
     }
 
     /// Before anything about the sessions of `user` changes, or their role: no process knows them until the returned
@@ -103,4 +108,8 @@ impl Caches {
     pub(crate) fn figures(&self) -> Vec<Figures> {
         self.layers.figures()
     }
+}
+
+fn session_key(token: Token) -> Key {
+    Key { scope: Scope::Session(token.hash()), name: "".into() }
 }

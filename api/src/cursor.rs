@@ -16,7 +16,7 @@ use crate::app::App;
 use crate::error::ApiError;
 
 /// So many items come if the client names no limit.
-const DEFAULT_LIMIT: u32 = 20;
+pub(crate) const DEFAULT_LIMIT: u32 = 20;
 /// More than these never come at once.
 const MAX_LIMIT: u32 = 100;
 /// So many bytes of the signature are kept: 128 bits, more than anybody can guess.

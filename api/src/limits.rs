@@ -12,6 +12,7 @@ use bellwork_shared::rate_limit::policies::{self, Partition, Policy};
 use bellwork_shared::rate_limit::{Limiter, Standing, Subject, Verdict};
 use ipnet::IpNet;
 use serde::Serialize;
+use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 
 use crate::app::App;
@@ -88,12 +89,28 @@ pub(crate) async fn count(request: &HttpRequest, limit: Limit, caller: Option<Us
     let usual = (&policies::API, subject(&policies::API));
     match limit {
         Limit::Exempt => Ok(()),
-        Limit::Usual => admit(request, &[usual]).await,
-        Limit::Also(policy) => admit(request, &[usual, (policy, subject(policy))]).await,
+        Limit::Also(policy) if policy.partition != Partition::Account => {
+            admit(request, &[usual, (policy, subject(policy))]).await
+        }
+        Limit::Usual | Limit::Also(_) => admit(request, &[usual]).await,
     }
 }
 
-/// Refuses an address that has come too often without a session, before one is looked for.
+/// Counts a request of an address for `account`, which only its handler knows.
+///
+/// # Errors
+/// 429 if it is one too many.
+pub(crate) async fn count_account(
+    request: &HttpRequest,
+    policy: &'static Policy,
+    account: &str,
+) -> Result<(), ApiError> {
+    let digest = Sha256::digest(account.trim().to_lowercase());
+    let account = u64::from_be_bytes(digest[..8].try_into().expect("a digest has 32 bytes"));
+    admit(request, &[(policy, Subject::Account(site(client_address(request)), account))]).await
+}
+
+/// Refuses an address that has brought too many sessions that do not exist, before another is looked for.
 ///
 /// # Errors
 /// 429 if so.
@@ -105,7 +122,7 @@ pub(crate) fn check_stranger(request: &HttpRequest) -> Result<(), ApiError> {
     }
 }
 
-/// Counts a request that needs a session and has none.
+/// Counts a request with a session or a token that does not exist.
 ///
 /// # Errors
 /// 429 if it is one too many.
@@ -116,7 +133,11 @@ pub(crate) async fn count_stranger(request: &HttpRequest) -> Result<(), ApiError
 async fn admit(request: &HttpRequest, applied: &[(&'static Policy, Subject)]) -> Result<(), ApiError> {
     match app(request).limits.limiter.admit(applied).await {
         Verdict::Through(standings) => {
-            request.extensions_mut().insert(Standings(standings));
+            let mut extensions = request.extensions_mut();
+            match extensions.get_mut::<Standings>() {
+                Some(Standings(told)) => told.extend(standings),
+                None => drop(extensions.insert(Standings(standings))),
+            }
             Ok(())
         }
         Verdict::Refused(standings) => Err(refuse(request, standings)),

@@ -2,6 +2,7 @@
 
 use actix_web::{HttpRequest, web};
 use bellwork_jobs::kinds::mail_link::{Link, MailLink};
+use bellwork_shared::rate_limit::policies;
 use bellwork_shared::schemas::Text;
 use bellwork_shared::users::change::replace_password;
 use bellwork_shared::users::{
@@ -16,6 +17,7 @@ use crate::app::App;
 use crate::auth::{InSession, expired_cookie};
 use crate::error::{ApiError, InputError};
 use crate::input::Body;
+use crate::limits;
 use crate::reply::{Created, Json, NoContent, WithCookie};
 use crate::sign_in::{self, Opened, SignedInReply, Verdict, with_cookies};
 
@@ -77,6 +79,7 @@ pub(super) async fn login(
     body: Body<Login>,
 ) -> Result<SignedInReply<Json<Opened>>, ApiError> {
     let (email, password) = (body.value.email.as_str(), body.value.password.as_str().to_owned());
+    limits::count_account(&request, &policies::LOGIN, email).await?;
     let attempt = sign_in::attempt(&app, &request, email).await?;
     let known = match Email::parse(email) {
         Ok(email) => users::find_with_password(&mut *app.database.acquire().await?, &email).await?,

@@ -3,9 +3,9 @@
 use actix_web::web;
 use bellwork_jobs::steering::{self, WhenRunning};
 use bellwork_queue::{Place, Priority};
+use bellwork_shared::api_tokens::scopes::Scope;
 use bellwork_shared::ids::JobId;
 use bellwork_shared::ledger::{self, JobRow, JobState};
-use bellwork_shared::users::Role;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use serde_json::Value;
@@ -35,6 +35,7 @@ pub(super) struct JobView {
     run_at: DateTime<Utc>,
     created_at: DateTime<Utc>,
     finished_at: Option<DateTime<Utc>>,
+    /// Why the last run failed: the cause for operators, for others that it did.
     error: Option<String>,
     result: Option<Value>,
 }
@@ -42,22 +43,35 @@ pub(super) struct JobView {
 /// `GET /api/jobs/{id}`
 pub(super) async fn show(app: web::Data<App>, caller: SignedIn, id: Id<JobId>) -> Result<Json<JobView>, ApiError> {
     let row = ledger::find(&mut *app.database.acquire().await?, id.0).await?;
-    let row = visible(row, &caller)?;
-    Ok(Json(view(&app, row).await))
+    let row = visible(row, &caller, Scope::AdminRead)?;
+    let view = view(&app, row).await;
+    Ok(Json(if caller.operates(Scope::AdminRead) { view } else { view.for_its_submitter() }))
 }
 
 /// `DELETE /api/jobs/{id}`: the row decides. A job that starts at the same moment finds it closed and leaves nothing behind.
 pub(super) async fn cancel(app: web::Data<App>, caller: SignedIn, id: Id<JobId>) -> Result<NoContent, ApiError> {
     let row = ledger::find(&mut *app.database.acquire().await?, id.0).await?;
-    let row = visible(row, &caller)?;
+    let row = visible(row, &caller, Scope::AdminWrite)?;
     steering::cancel(&app.database, &app.inspector, row.id, WhenRunning::Refuse).await?;
     Ok(NoContent)
 }
 
-/// Somebody else's job is none.
-fn visible(row: Option<JobRow>, caller: &SignedIn) -> Result<JobRow, ApiError> {
-    let own = |row: &JobRow| caller.user.role == Role::Admin || row.submitter == Some(caller.user.id);
+/// Somebody else's job is none, but for operators.
+fn visible(row: Option<JobRow>, caller: &SignedIn, scope: Scope) -> Result<JobRow, ApiError> {
+    let own = |row: &JobRow| row.submitter == Some(caller.user.id) || caller.operates(scope);
     row.filter(own).ok_or(ApiError::NotFound)
+}
+
+impl JobView {
+    /// What went wrong is told to operators alone: it may name hosts, processes and settings.
+    fn for_its_submitter(self) -> Self {
+        let told = match self.state {
+            JobState::Dead => "It failed for good. Somebody who runs this service can see why and try it again.",
+            JobState::Cancelled | JobState::Done => "An earlier run failed.",
+            _ => "The last run failed; another follows by itself.",
+        };
+        Self { error: self.error.map(|_| told.to_owned()), ..self }
+    }
 }
 
 /// The job with what Redis knows of it.

@@ -103,16 +103,15 @@ fn accounts() -> Vec<Path> {
                 links::reset_password,
                 "Sets a new password, by the token of a mailed link; ends all sessions.",
             )
-            .limited(&policies::LOGIN)
             .also(&[404]),
         at("/api/me")
             .get(SignedIn, me::profile, "The caller's profile.")
             .patch(SignedIn, me::rename, "Changes what others see of the caller.")
             .delete(SignedIn, me::erase, "Erases the caller: personal data goes, results stay and name nobody.")
-            .limited(&policies::LOGIN),
+            .limited(&policies::PASSWORD),
         at("/api/me/password")
             .post(SignedIn, me::change_password, "Changes the password; ends all other sessions.")
-            .limited(&policies::LOGIN)
+            .limited(&policies::PASSWORD)
             .also(&[409]),
         at("/api/me/verification")
             .post(SignedIn, links::send_verification, "Mails the link that proves the address again.")

@@ -11,19 +11,16 @@ use crate::application::{Answer, Application, Caller, eventually, redis_url};
 use crate::events::Events;
 use crate::link::Link;
 
-/// A login that fails, quickly: nobody's address.
-fn login() -> Value {
-    // Each another account: guessing at one is slowed by itself.
-    json!({ "email": format!("nobody-{}", uuid::Uuid::now_v7()), "password": "wrong horse" })
+const LINKS: &str = "/api/auth/forgot-password";
+
+/// Asks for a link: the same answer whether or not there is such an account.
+fn link() -> Value {
+    json!({ "email": format!("nobody-{}@example.com", uuid::Uuid::now_v7()) })
 }
 
-async fn logins(caller: &Caller, times: usize) -> Vec<u16> {
-    let bodies: Vec<_> = (0..times).map(|_| login()).collect();
-    join_all(bodies.iter().map(|body| caller.post("/api/auth/login", body)))
-        .await
-        .iter()
-        .map(|a| a.status.as_u16())
-        .collect()
+async fn links(caller: &Caller, times: usize) -> Vec<u16> {
+    let bodies: Vec<_> = (0..times).map(|_| link()).collect();
+    join_all(bodies.iter().map(|body| caller.post(LINKS, body))).await.iter().map(|a| a.status.as_u16()).collect()
 }
 
 fn passed(statuses: &[u16]) -> usize {
@@ -32,27 +29,27 @@ fn passed(statuses: &[u16]) -> usize {
 
 #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
 async fn the_headers_say_how_the_client_stands(database: PgPool) {
-    let app = Application::start_with(database, &[("RATE_LIMITS", "api=5/h,login=2/min")]);
+    let app = Application::start_with(database, &[("RATE_LIMITS", "api=5/h,mail-links=2/min")]);
     let answer = app.anybody().get("/api/tests").await;
     assert_eq!(answer.header("ratelimit-policy"), r#""api";q=5;w=3600"#);
     let seconds = |text: &str| text.rsplit("t=").next().unwrap().parse::<u64>().unwrap();
     assert!(answer.header("ratelimit").starts_with(r#""api";r=4;t="#), "{answer:?}");
     assert!((3600..=3961).contains(&seconds(answer.header("ratelimit"))), "{answer:?}");
 
-    let answer = app.anybody().post("/api/auth/login", &login()).await;
-    answer.problem(401);
-    assert_eq!(answer.header("ratelimit-policy"), r#""api";q=5;w=3600, "login";q=2;w=60"#);
+    let answer = app.anybody().post(LINKS, &link()).await;
+    assert_eq!(answer.status, 202);
+    assert_eq!(answer.header("ratelimit-policy"), r#""api";q=5;w=3600, "mail-links";q=2;w=60"#);
     assert!(answer.header("ratelimit").contains(r#""api";r=3;t="#), "{answer:?}");
-    assert!(answer.header("ratelimit").contains(r#", "login";r=1;t="#), "{answer:?}");
-    app.anybody().post("/api/auth/login", &login()).await.problem(401);
+    assert!(answer.header("ratelimit").contains(r#", "mail-links";r=1;t="#), "{answer:?}");
+    assert_eq!(app.anybody().post(LINKS, &link()).await.status, 202);
 
-    let refused = app.anybody().post("/api/auth/login", &login()).await;
+    let refused = app.anybody().post(LINKS, &link()).await;
     refused.problem(429);
     assert_eq!(refused.body["type"], "https://iana.org/assignments/http-problem-types#quota-exceeded");
-    assert_eq!(refused.body["violated-policies"], json!(["login"]));
+    assert_eq!(refused.body["violated-policies"], json!(["mail-links"]));
     assert!((60..=67).contains(&refused.header("retry-after").parse().unwrap()), "{refused:?}");
-    assert!(refused.header("ratelimit").starts_with(r#""login";r=0;t="#), "{refused:?}");
-    assert!(app.metric("bellwork_rate_limited_total", "policy=\"login\"").await >= 1.0);
+    assert!(refused.header("ratelimit").starts_with(r#""mail-links";r=0;t="#), "{refused:?}");
+    assert!(app.metric("bellwork_rate_limited_total", "policy=\"mail-links\"").await >= 1.0);
 
     assert_eq!(app.anybody().get("/api/tests").await.status, 200, "a refused request counts nowhere");
     app.anybody().get("/api/tests").await;
@@ -65,11 +62,11 @@ async fn the_headers_say_how_the_client_stands(database: PgPool) {
 #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
 async fn two_processes_share_a_quota(database: PgPool) {
     let prefix = format!("test-{}", uuid::Uuid::now_v7());
-    let variables = [("REDIS_PREFIX", prefix.as_str()), ("RATE_LIMITS", "api=100/h,login=7/h")];
+    let variables = [("REDIS_PREFIX", prefix.as_str()), ("RATE_LIMITS", "api=100/h,mail-links=7/h")];
     let one = Application::start_with(database.clone(), &variables);
     let two = Application::start_with(database, &variables);
     let (one_caller, two_caller) = (one.anybody(), two.anybody());
-    let (ones, twos) = tokio::join!(logins(&one_caller, 10), logins(&two_caller, 10));
+    let (ones, twos) = tokio::join!(links(&one_caller, 10), links(&two_caller, 10));
     assert_eq!(passed(&ones) + passed(&twos), 7, "{ones:?} {twos:?}");
 
     // Seven are used. What each process counts by itself is a twentieth at the most.
@@ -98,33 +95,63 @@ async fn who_is_signed_in_is_counted_by_user_and_others_by_address(database: PgP
 }
 
 #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
-async fn made_up_tokens_end_soon(database: PgPool) {
+async fn made_up_tokens_end_soon_and_those_who_share_the_address_go_on(database: PgPool) {
     let app = Application::start_with(database, &[("RATE_LIMITS", "unauthenticated=2/h")]);
+    let student = app.student().await;
+    assert_eq!(student.get("/api/me").await.status, 200);
     let mut guesser = app.anybody();
     guesser.token = Some("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA".to_owned());
     for status in [401, 401, 429, 429] {
         guesser.get("/api/me").await.problem(status);
     }
+    assert_eq!(student.get("/api/me").await.status, 200, "who is known here is no stranger");
+    for _ in 0..3 {
+        app.anybody().get("/api/me").await.problem(401);
+    }
+    app.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn a_class_behind_one_address_signs_in_at_once_with_the_built_in_quotas(database: PgPool) {
+    let app = Application::start_with(database, &[("RATE_LIMITS", "register=1000/min")]);
+    let class = join_all((0..30).map(|_| app.student())).await;
+    let mut logins = Vec::new();
+    for student in &class {
+        let email = student.email().await;
+        logins.push(json!({ "email": email, "password": "correct horse" }));
+    }
+    let anybody = app.anybody();
+    let answers = join_all(logins.iter().map(|login| anybody.post("/api/auth/login", login))).await;
+    assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+
+    let again = async || anybody.post("/api/auth/login", &logins[0]).await;
+    for _ in 0..9 {
+        assert_eq!(again().await.status, 200);
+    }
+    let refused = again().await;
+    refused.problem(429);
+    assert_eq!(refused.body["violated-policies"], json!(["login"]), "one account, eleven times in a minute");
+    assert_eq!(anybody.post("/api/auth/login", &logins[1]).await.status, 200);
     app.stop().await;
 }
 
 #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
 async fn an_address_that_a_client_invents_changes_nothing(database: PgPool) {
     let from = async |app: &Application, address: &str| {
-        let request = app.anybody().request(Method::POST, "/api/auth/login").json(&login());
+        let request = app.anybody().request(Method::POST, LINKS).json(&link());
         Answer::of(request.header("x-forwarded-for", address)).await.status.as_u16()
     };
-    let limits = ("RATE_LIMITS", "login=1/h");
+    let limits = ("RATE_LIMITS", "mail-links=1/h");
     let app = Application::start_with(database.clone(), &[limits]);
-    assert_eq!(from(&app, "198.51.100.1").await, 401);
+    assert_eq!(from(&app, "198.51.100.1").await, 202);
     assert_eq!(from(&app, "198.51.100.2").await, 429);
     app.stop().await;
 
     let app = Application::start_with(database, &[limits, ("TRUSTED_PROXIES", "127.0.0.0/8")]);
-    assert_eq!(from(&app, "198.51.100.1").await, 401);
-    assert_eq!(from(&app, "198.51.100.2").await, 401, "the proxy says that it is another");
+    assert_eq!(from(&app, "198.51.100.1").await, 202);
+    assert_eq!(from(&app, "198.51.100.2").await, 202, "the proxy says that it is another");
     assert_eq!(from(&app, "203.0.113.7, 198.51.100.2").await, 429, "what stands on the left is the client's own word");
-    assert_eq!(from(&app, "2001:db8:1:2::1").await, 401);
+    assert_eq!(from(&app, "2001:db8:1:2::1").await, 202);
     assert_eq!(from(&app, "2001:db8:1:2:ffff::2").await, 429, "one site");
     app.stop().await;
 }
@@ -142,9 +169,9 @@ async fn a_browser_that_opens_too_many_streams_is_told_to_come_back(database: Pg
 
 #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
 async fn without_redis_each_process_counts_for_itself(database: PgPool) {
-    let variables = [("CACHE_REDIS_URL", "redis://127.0.0.1:1"), ("RATE_LIMITS", "login=2/h")];
+    let variables = [("CACHE_REDIS_URL", "redis://127.0.0.1:1"), ("RATE_LIMITS", "mail-links=2/h")];
     let app = Application::start_with(database, &variables);
-    assert_eq!(passed(&logins(&app.anybody(), 5).await), 2);
+    assert_eq!(passed(&links(&app.anybody(), 5).await), 2);
     assert_eq!(app.anybody().get("/api/health").await.body["limits"]["counted"], "alone");
     assert!(app.metric("bellwork_rate_limiter_degraded", "").await >= 1.0);
     app.stop().await;
@@ -157,7 +184,7 @@ async fn a_redis_that_does_not_answer_delays_nobody(database: PgPool) {
     let variables = [
         ("CACHE_REDIS_URL", link.url.as_str()),
         ("REDIS_PREFIX", &prefix),
-        ("RATE_LIMITS", "login=6/h"),
+        ("RATE_LIMITS", "mail-links=6/h"),
         ("RATE_LIMIT_PATIENCE_MS", "50"),
     ];
     let apps = [Application::start_with(database.clone(), &variables), Application::start_with(database, &variables)];
@@ -169,7 +196,7 @@ async fn a_redis_that_does_not_answer_delays_nobody(database: PgPool) {
     let held = link.hold().await;
     for app in &apps {
         let asked = Instant::now();
-        assert_eq!(passed(&logins(&app.anybody(), 6).await), 3, "its share");
+        assert_eq!(passed(&links(&app.anybody(), 6).await), 3, "its share");
         assert!(asked.elapsed() < Duration::from_secs(2), "{:?}", asked.elapsed());
         assert_eq!(limits(app).await["counted"], "alone");
     }
@@ -179,7 +206,7 @@ async fn a_redis_that_does_not_answer_delays_nobody(database: PgPool) {
     }
     let mut after = 0;
     for app in &apps {
-        after += passed(&logins(&app.anybody(), 6).await);
+        after += passed(&links(&app.anybody(), 6).await);
     }
     assert_eq!(after, 0, "what was counted meanwhile counts");
     for app in apps {

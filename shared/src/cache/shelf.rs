@@ -86,6 +86,13 @@ impl<V: Value> Shelf<V> {
         }
     }
 
+    /// Whether this process would answer with a value that it holds, without asking any store.
+    #[must_use]
+    pub fn holds(&self, key: &Key) -> bool {
+        let seen = self.0.core.trust(self.0.policy).map(|limit| self.0.seen(key, limit));
+        matches!(seen, Some(Seen::Fresh(got, _)) if got.value.is_some())
+    }
+
     /// How often Redis refused a value since it was forgotten while it was loaded.
     #[must_use]
     pub fn refused(&self) -> u64 {

@@ -35,6 +35,8 @@ pub enum Subject {
     User(UserId),
     /// An address's: of an IPv6 site, its first 64 bits with zeros behind.
     Address(IpAddr),
+    /// An address's for one account, which a digest stands for.
+    Account(IpAddr, u64),
 }
 
 impl fmt::Display for Subject {
@@ -42,6 +44,7 @@ impl fmt::Display for Subject {
         match self {
             Self::User(user) => write!(f, "user:{user}"),
             Self::Address(address) => write!(f, "address:{address}"),
+            Self::Account(address, account) => write!(f, "address:{address}:account:{account:016x}"),
         }
     }
 }

@@ -10,6 +10,8 @@ pub enum Partition {
     Caller,
     /// Those of an address, whoever is signed in there.
     Address,
+    /// Those of an address for one account: counted where the account has been read.
+    Account,
 }
 
 /// How a policy counts over several processes.
@@ -43,19 +45,23 @@ impl Policy {
 /// Everything: what a busy page and its reloads need, and no program in a loop.
 pub static API: Policy =
     Policy { name: "api", quota: Quota::per_second(100), partition: Partition::Caller, counting: Counting::Batched };
-/// Requests without a session where one is needed, so that nobody makes us look for thousands of made-up ones.
+/// Requests with a session or a token that does not exist, so that nobody makes us look for thousands of made-up ones.
 pub static UNAUTHENTICATED: Policy = Policy {
     name: "unauthenticated",
     quota: Quota::per_second(20),
     partition: Partition::Address,
     counting: Counting::Batched,
 };
-/// Signing in, and whatever else checks a password: a guesser gets 14,400 tries a day from an address.
-pub static LOGIN: Policy = Policy::exact("login", Quota::per_minute(10), Partition::Address);
+/// Signing in to one account from one address, so that a whole class behind one address can sign in at once. Guessing is
+/// slowed by the throttle long before.
+pub static LOGIN: Policy = Policy::exact("login", Quota::per_minute(10), Partition::Account);
+/// Whatever else asks for the password of somebody who is signed in.
+pub static PASSWORD: Policy = Policy::exact("password", Quota::per_minute(10), Partition::Caller);
 /// New accounts: several classes behind one address can register at once.
 pub static REGISTER: Policy = Policy::exact("register", Quota::per_minute(120), Partition::Address);
-/// Requests that send mail to an address somebody types in, so that nobody floods a stranger's inbox.
-pub static MAIL_LINKS: Policy = Policy::exact("mail-links", Quota::per_hour(10), Partition::Address);
+/// Requests for mailed links. What reaches one inbox is bounded by itself; here a class that forgot its passwords at once
+/// still gets through, and nobody makes the queue mail thousands.
+pub static MAIL_LINKS: Policy = Policy::exact("mail-links", Quota::per_hour(60), Partition::Address);
 /// New personal tokens.
 pub static TOKENS: Policy = Policy::exact("tokens", Quota::per_hour(20), Partition::Caller);
 /// Attempts handed in: more than a student does, and fewer than a program that would keep the workers busy alone. What is
@@ -83,10 +89,11 @@ pub static LEDGER: Policy = Policy::exact("ledger", Quota::per_minute(60), Parti
 pub static STREAMS: Policy = Policy::exact("streams", Quota::per_minute(600), Partition::Caller);
 
 /// All of them, in the order of their declaration.
-pub static ALL: [&Policy; 17] = [
+pub static ALL: [&Policy; 18] = [
     &API,
     &UNAUTHENTICATED,
     &LOGIN,
+    &PASSWORD,
     &REGISTER,
     &MAIL_LINKS,
     &TOKENS,
