@@ -5,6 +5,7 @@ mod boards;
 mod figures;
 mod journey;
 mod peer;
+mod places;
 mod properties;
 mod queue;
 mod routes;

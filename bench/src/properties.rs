@@ -10,7 +10,7 @@ use bellwork_queue::{Conflict, Connection, Delivery, Hold, Limits, NewJob, Prior
 use tokio::sync::{Notify, mpsc};
 use uuid::Uuid;
 
-use crate::figures::Figures;
+use crate::figures::{self, Figures};
 use crate::screen::say;
 use crate::work::{Bench, QUEUE, job};
 
@@ -244,9 +244,8 @@ async fn slow_calls(redis: &mut Connection) -> anyhow::Result<Vec<f64>> {
     micros.map(|micros| Ok(as_f64(usize::try_from(micros)?) / 1000.0)).collect()
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    values[values.len() / 2]
+fn median(values: Vec<f64>) -> f64 {
+    figures::median(values).expect("each is measured once at least")
 }
 
 #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]

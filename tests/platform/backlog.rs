@@ -57,7 +57,8 @@ async fn ten_thousand_jobs_pushed_before_any_worker_starts_are_all_done_by_prior
     let mean: Vec<usize> = places.into_values().map(|sum| sum / (JOBS / 4)).collect();
     assert!(mean.is_sorted(), "the mean place of each priority in the order of ends: {mean:?}");
     let critical_ends = ends.iter().rposition(|(priority, _)| *priority == 0).unwrap();
-    assert!(critical_ends < JOBS / 4 + 50, "the last critical one ended at place {critical_ends}");
+    // After ten seconds without a break the others have one turn in ten.
+    assert!(critical_ends < JOBS / 4 * 10 / 9 + 50, "the last critical one ended at place {critical_ends}");
     let seqs: Vec<i64> = sqlx::query_scalar("select seq from notifications order by seq")
         .fetch_all(&installation.database)
         .await

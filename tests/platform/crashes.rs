@@ -36,10 +36,10 @@ async fn a_worker_killed_after_its_claim() {
     lock.execute("lock table attempts in access exclusive mode").await.unwrap();
     let doomed = installation.workers("");
     eventually("the claim", async || (running_jobs(&installation, "ai").await == 1).then_some(())).await;
+    let _heir = installation.workers("");
     doomed.kill();
     let killed = Instant::now();
     lock.rollback().await.unwrap();
-    let _heir = installation.workers("");
     student.attempt_in(submitted["id"].as_str().unwrap(), &["graded"]).await;
     assert!(killed.elapsed() < PROMISED, "{:?}", killed.elapsed());
     happened_once(&installation, 1).await;
@@ -61,10 +61,10 @@ async fn a_worker_killed_in_the_middle_of_its_run() {
     let job = student.get(&format!("/api/jobs/{}", submitted["job_id"].as_str().unwrap())).await;
     assert_eq!((&job["state"], &job["attempt"]), (&"running".into(), &1.into()), "{job}");
 
+    let _heir = installation.workers("");
     doomed.kill();
     let killed = Instant::now();
     ai.behave(Manner::Generous);
-    let _heir = installation.workers("");
     student.attempt_in(submitted["id"].as_str().unwrap(), &["graded"]).await;
     assert!(killed.elapsed() < PROMISED, "{:?}", killed.elapsed());
     let job = student.get(&format!("/api/jobs/{}", submitted["job_id"].as_str().unwrap())).await;
@@ -85,6 +85,7 @@ async fn a_worker_killed_between_the_commit_of_its_record_and_the_completion() {
     let submitted = student.submit(&test, &right_answers(&test)).await;
     let id = submitted["id"].as_str().unwrap();
     ai.request().await;
+    let _heir = installation.workers("");
     // Redis is frozen while the answer comes: the record commits, and nothing after it can happen.
     installation.redis.as_ref().unwrap().signal(Signal::Stop);
     ai.behave(Manner::Generous);
@@ -99,7 +100,6 @@ async fn a_worker_killed_between_the_commit_of_its_record_and_the_completion() {
     installation.redis.as_ref().unwrap().signal(Signal::Continue);
     assert_eq!(running_jobs(&installation, "ai").await, 1, "Redis knows nothing of the record");
 
-    let _heir = installation.workers("");
     let event = stream.next_of("notification").await.json();
     assert_eq!(event["data"]["attempt_id"], id);
     assert!(killed.elapsed() < PROMISED, "{:?}", killed.elapsed());

@@ -28,5 +28,5 @@ async fn thirty_students_are_graded_at_once_through_six_shared_sessions() {
         assert_eq!((&attempt["status"], &attempt["score"]), (&"graded".into(), &attempt["max_score"]), "{attempt}");
     });
     join_all(journeys).await;
-    happened_once(&installation, 30).await;
+    happened_once(&installation, STUDENTS as i64).await;
 }

@@ -76,8 +76,9 @@ impl Student {
     /// If the answer is no success.
     pub async fn get(&self, path: &str) -> Value {
         let response = self.request(Method::GET, path).send().await.expect("the API answers");
-        assert!(response.status().is_success(), "{path}: {}", response.status());
-        response.json().await.expect("it answers in JSON")
+        let (status, body) = (response.status(), response.text().await.unwrap_or_default());
+        assert!(status.is_success(), "{path}: {status} {body}");
+        serde_json::from_str(&body).expect("it answers in JSON")
     }
 
     /// Posts `body` to `path`.

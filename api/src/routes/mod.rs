@@ -55,7 +55,7 @@ pub enum Role {
     Stream,
 }
 
-fn always() -> Vec<Path> {
+fn probes() -> Vec<Path> {
     vec![
         at("/api/health").get(Anyone, health::detail, "How this process and its stores are, for people.").exempt(),
         at("/api/health/live").get(Anyone, health::live, "Whether this process is alive.").exempt(),
@@ -139,7 +139,7 @@ fn accounts() -> Vec<Path> {
     ]
 }
 
-fn web() -> Vec<Path> {
+fn exams() -> Vec<Path> {
     vec![
         at("/api/tests").get(Anyone, practice_tests::list, "The practice tests."),
         at("/api/tests/{id}").get(
@@ -182,6 +182,11 @@ fn web() -> Vec<Path> {
             .limited(&policies::SEARCH),
         at("/api/question-bank/topics").get(SignedIn, question_bank::topics, "Subjects and topics with their counts."),
         at("/api/me/topics").get(SignedIn, topics::list, "What the caller knows of each topic."),
+    ]
+}
+
+fn study_aids() -> Vec<Path> {
+    vec![
         at("/api/ai/explanations")
             .get(SignedIn, ai::explanations::list, "The caller's explanations, the newest first.")
             .post(SignedIn, ai::explanations::ask, "Asks why an answer of a graded attempt is right or wrong.")
@@ -203,6 +208,11 @@ fn web() -> Vec<Path> {
             .limited(&policies::AI)
             .scope(Scope::AiWrite),
         at("/api/ai/flashcards/{id}").get(SignedIn, ai::flashcards::show, "One of the caller's sets of flashcards."),
+    ]
+}
+
+fn results() -> Vec<Path> {
+    vec![
         at("/api/jobs/{id}")
             .get(SignedIn, jobs::show, "One of the caller's jobs.")
             .delete(SignedIn, jobs::cancel, "Cancels one of the caller's jobs that does not run yet.")
@@ -215,6 +225,11 @@ fn web() -> Vec<Path> {
         at("/api/notifications/{id}/read")
             .post(SignedIn, notifications::read, "Marks a notification as read.")
             .scope(Scope::NotificationsWrite),
+    ]
+}
+
+fn descriptions() -> Vec<Path> {
+    vec![
         at("/api/stats").get(Anyone, stats::show, "How much Bellwork is used; up to a minute old."),
         at("/api/openapi.json").get(Anyone, documents::openapi, "What this API takes and answers, as OpenAPI 3.1."),
         at("/api/docs").get(Anyone, documents::page, "The same, to be read and tried."),
@@ -343,25 +358,29 @@ fn steering() -> Vec<Path> {
     ]
 }
 
+/// All groups of paths, and the roles that serve them.
+const GROUPS: &[(&[Role], fn() -> Vec<Path>)] = &[
+    (&[Role::All, Role::Web], accounts),
+    (&[Role::All, Role::Web], exams),
+    (&[Role::All, Role::Web], study_aids),
+    (&[Role::All, Role::Web], results),
+    (&[Role::All, Role::Web], descriptions),
+    (&[Role::All, Role::Web], rankings),
+    (&[Role::All, Role::Web], operators),
+    (&[Role::All, Role::Web], steering),
+    (&[Role::All, Role::Stream], streams),
+    (&[Role::All, Role::Web, Role::Stream], probes),
+];
+
 /// Every path of this release, whatever a process serves of it.
 pub(crate) fn all() -> Vec<Path> {
-    [accounts(), web(), rankings(), operators(), steering(), streams(), always()].into_iter().flatten().collect()
+    GROUPS.iter().flat_map(|(_, group)| group()).collect()
 }
 
 /// Registers what `role` serves. Any other path is a 404.
 pub(crate) fn register(services: &mut ServiceConfig, role: Role) {
-    let mut paths = always();
-    if role != Role::Stream {
-        paths.extend(accounts());
-        paths.extend(web());
-        paths.extend(rankings());
-        paths.extend(operators());
-        paths.extend(steering());
-    }
-    if role != Role::Web {
-        paths.extend(streams());
-    }
-    for path in paths {
+    let served = GROUPS.iter().filter(|(roles, _)| roles.contains(&role));
+    for path in served.flat_map(|(_, group)| group()) {
         services.service(path.into_resource());
     }
     services.default_service(web::to(async || -> Result<String, ApiError> { Err(ApiError::NotFound) }));

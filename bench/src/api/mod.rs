@@ -12,8 +12,6 @@ mod servers;
 mod world;
 mod wrk;
 
-use std::path::PathBuf;
-
 use clap::Args;
 
 use self::connections::Held;
@@ -21,6 +19,7 @@ use self::loads::{LOADS, Load};
 use self::report::Measured;
 use self::servers::{SERVERS, Server, Servers};
 use self::world::World;
+use crate::places::Places;
 use crate::screen::{Step, say, skip};
 
 pub(crate) use self::bare::{Arguments as BareArguments, serve};
@@ -49,20 +48,6 @@ pub(crate) struct Arguments {
     held: usize,
     #[command(flatten)]
     places: Places,
-}
-
-/// Where the peers are.
-#[derive(Debug, Args)]
-pub(crate) struct Places {
-    /// The peers' programs.
-    #[arg(long, env = "BENCH_PROGRAMS", default_value = "bench/peers", hide = true)]
-    programs: PathBuf,
-    /// The peers' packages.
-    #[arg(long, env = "BENCH_PACKAGES", default_value = ".local/bench-peers", hide = true)]
-    packages: PathBuf,
-    /// What the programs say.
-    #[arg(long, env = "BENCH_LOGS", default_value = "/tmp", hide = true)]
-    logs: PathBuf,
 }
 
 /// Measures on the servers of `DATABASE_URL` and `REDIS_URL`.

@@ -12,8 +12,9 @@ use bellwork_tests::free_port;
 use bellwork_tests::installation::Api;
 use tokio::net::TcpStream;
 
+use super::leave_out;
 use super::world::{POOL_SIZE, World};
-use super::{Places, leave_out};
+use crate::places::Places;
 
 /// A server that is measured.
 #[derive(Debug)]

@@ -1,9 +1,10 @@
 //! A peer that can be had, and what was measured of it.
 
 use super::peers::Peer;
-use super::program::{Places, Running};
+use super::program::Running;
 use super::server::Server;
 use crate::peer::{Answer, Verb};
+use crate::places::Places;
 use crate::screen::Step;
 
 /// How much each round measures.

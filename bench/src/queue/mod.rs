@@ -12,9 +12,9 @@ use clap::Args;
 
 use self::contestant::{Contestant, Size};
 use self::peers::{PEERS, Peer};
-use self::program::Places;
 use self::report::Recovery;
 use self::server::Server;
+use crate::places::Places;
 use crate::screen::{say, skip};
 
 pub(crate) use self::report::Report;

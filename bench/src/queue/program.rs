@@ -6,65 +6,45 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::Context;
-use clap::Args;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines};
 use tokio::process::{Child, ChildStdout, Command};
 
 use super::peers::{Peer, Program};
 use crate::peer::{Answer, Verb};
+use crate::places::Places;
 
 /// A step that takes longer than this has failed.
 const PATIENCE: Duration = Duration::from_secs(240);
 
-/// Where things are. `scripts/bench` says it.
-#[derive(Clone, Debug, Args)]
-pub(crate) struct Places {
-    /// The peers' programs.
-    #[arg(long, env = "BENCH_PROGRAMS", default_value = "bench/peers", hide = true)]
-    programs: PathBuf,
-    /// The peers' packages.
-    #[arg(long, env = "BENCH_PACKAGES", default_value = ".local/bench-peers", hide = true)]
-    packages: PathBuf,
-    /// What the programs say beside their answers.
-    #[arg(long, env = "BENCH_LOGS", default_value = "/tmp", hide = true)]
-    logs: PathBuf,
-}
-
-impl Places {
-    fn command(&self, peer: &Peer) -> anyhow::Result<Command> {
-        let interpreted = |interpreter: &Path, file: &str| {
-            let mut command = Command::new(interpreter);
-            command.arg(self.programs.join(file));
+fn command(places: &Places, peer: &Peer) -> anyhow::Result<Command> {
+    let interpreted = |interpreter: &Path, file: &str| {
+        let mut command = Command::new(interpreter);
+        command.arg(places.programs.join(file));
+        command
+    };
+    Ok(match peer.program {
+        Program::Own => {
+            let mut command = Command::new(std::env::current_exe()?);
+            command.args(["peer", peer.name]);
             command
-        };
-        Ok(match peer.program {
-            Program::Own => {
-                let mut command = Command::new(std::env::current_exe()?);
-                command.args(["peer", peer.name]);
-                command
-            }
-            Program::Rust => {
-                let mut command = Command::new(self.packages.join("target/release/bellwork-bench-peers"));
-                command.arg(peer.name);
-                command
-            }
-            Program::Node(file) => {
-                let mut command = interpreted(Path::new("node"), file);
-                command.current_dir(self.packages.join("node"));
-                command
-            }
-            Program::Python(file) => {
-                let mut command = interpreted(&self.packages.join("python/bin/python"), file);
-                command.env("PYTHONDONTWRITEBYTECODE", "1");
-                command
-            }
-            Program::Ruby(file) => interpreted(Path::new("ruby"), file),
-        })
-    }
-
-    fn log(&self, peer: &Peer) -> PathBuf {
-        self.logs.join(format!("peer-{}.log", peer.name))
-    }
+        }
+        Program::Rust => {
+            let mut command = Command::new(places.packages.join("target/release/bellwork-bench-peers"));
+            command.arg(peer.name);
+            command
+        }
+        Program::Node(file) => {
+            let mut command = interpreted(Path::new("node"), file);
+            command.current_dir(places.packages.join("node"));
+            command
+        }
+        Program::Python(file) => {
+            let mut command = interpreted(&places.packages.join("python/bin/python"), file);
+            command.env("PYTHONDONTWRITEBYTECODE", "1");
+            command
+        }
+        Program::Ruby(file) => interpreted(Path::new("ruby"), file),
+    })
 }
 
 /// A running program. Its whole group of processes is killed with it.
@@ -78,9 +58,9 @@ pub(crate) struct Running {
 impl Running {
     /// Starts the program of `peer` at `verb`.
     pub(crate) fn start(places: &Places, peer: &Peer, verb: &Verb) -> anyhow::Result<Self> {
-        let log = places.log(peer);
+        let log = places.logs.join(format!("peer-{}.log", peer.name));
         let errors = File::options().create(true).append(true).open(&log)?;
-        let mut command = places.command(peer)?;
+        let mut command = command(places, peer)?;
         // The last line that it says is the reason why it gave up.
         command
             .args(verb.words())

@@ -7,7 +7,7 @@ use bellwork_queue::{Drain, Error, Limits, Listed, NewJob, Place, Priority, Push
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use crate::support::{QUEUE, Trial, due_in, job, jobs, take, until};
+use crate::support::{QUEUE, Trial, due_in, job, jobs, take, until, within};
 
 async fn spread() -> Trial {
     let mut trial = Trial::new().await;
@@ -111,11 +111,14 @@ async fn jobs_of_a_dead_process_come_back_in_every_partition() {
     take(&mut running, 40).await;
     working.kill().await;
     let mut upkeep = Upkeep::new(&trial.engine, QUEUE).unwrap();
-    let mut taken = 0;
-    while taken < 40 {
-        taken += upkeep.recover().await.unwrap().taken;
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    within(async {
+        let mut taken = 0;
+        while taken < 40 {
+            taken += upkeep.recover().await.unwrap().taken;
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await;
     let (working, mut done) = trial.collect(40).await;
     take(&mut done, 40).await;
     working.drain().await;

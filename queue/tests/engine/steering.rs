@@ -7,7 +7,7 @@ use bellwork_queue::{Listed, NewJob, Place, Priority, Reason, Removal, Report, U
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use crate::support::{QUEUE, Trial, due_in, job, jobs, take, until};
+use crate::support::{QUEUE, Trial, due_in, job, jobs, take, until, within};
 
 #[tokio::test]
 async fn a_running_job_is_told_to_end() {
@@ -70,10 +70,13 @@ async fn a_job_whose_process_dies_after_it_was_cancelled_does_not_come_back() {
     inspector.cancel(QUEUE, job.id).await.unwrap();
     working.kill().await;
     let mut upkeep = Upkeep::new(&trial.engine, QUEUE).unwrap();
-    while inspector.locate(QUEUE, job.id).await.unwrap() != Place::Absent {
-        upkeep.recover().await.unwrap();
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
+    within(async {
+        while inspector.locate(QUEUE, job.id).await.unwrap() != Place::Absent {
+            upkeep.recover().await.unwrap();
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    })
+    .await;
     assert_eq!(inspector.counts(QUEUE).await.unwrap().ready_total(), 0);
 }
 
