@@ -32,7 +32,7 @@ use crate::overload::Database;
 use crate::passwords::Passwords;
 use crate::throttle::Throttle;
 
-/// So long an answer waits for the push of what it has accepted.
+/// How long an answer waits for the push of what it has accepted.
 const PUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// What all requests of a process share. Nothing in it needs PostgreSQL or Redis to be there when it is made.

@@ -27,7 +27,7 @@ use crate::error::ApiError;
 use crate::limits::{self, Limit};
 use crate::throttle::Device;
 
-/// So long a device is known again; with each sign-in it begins anew.
+/// How long a device stays known; each sign-in starts it anew.
 const DEVICE_LIFETIME: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Who may use a route.

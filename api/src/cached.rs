@@ -23,7 +23,7 @@ use crate::error::ApiError;
 
 /// A larger body is put into a coding beside the thread that serves requests; until it is there, it goes out as it is.
 const LARGEST_AT_ONCE: usize = 64 * 1024;
-/// So many bytes of the SHA-256 make an ETag: 128 bits.
+/// Bytes of the SHA-256 kept in an ETag: 128 bits.
 const TAG: usize = 16;
 /// RFC 9211: tells of an answer that should have been made anew.
 const CACHE_STATUS: HeaderName = HeaderName::from_static("cache-status");

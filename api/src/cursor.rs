@@ -15,11 +15,11 @@ use utoipa::{IntoParams, PartialSchema, ToSchema};
 use crate::app::App;
 use crate::error::ApiError;
 
-/// So many items come if the client names no limit.
+/// Items on a page if the client names no limit.
 pub(crate) const DEFAULT_LIMIT: u32 = 20;
-/// More than these never come at once.
+/// The most items on a page.
 const MAX_LIMIT: u32 = 100;
-/// So many bytes of the signature are kept: 128 bits, more than anybody can guess.
+/// Bytes kept of the signature: 128 bits, more than anybody can guess.
 const SIGNATURE: usize = 16;
 
 /// The part of a query that every list takes.

@@ -29,10 +29,10 @@ pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
 const OURS: &str = "urn:bellwork:problem:";
 /// Before the name of a type of problem that everybody knows.
 const REGISTERED: &str = "https://iana.org/assignments/http-problem-types#";
-/// So many seconds a client is asked to wait while there is too much to do or a store is away: at random, so that not all
-/// come back at once.
+/// How long a client is asked to wait while there is too much to do or a store is away, in seconds: random, so that
+/// clients do not all come back at once.
 const COME_BACK_SECONDS: RangeInclusive<u64> = 1..=4;
-/// So many seconds a client is asked to wait for the answer to its own request.
+/// How long a client is asked to wait for the answer to its own request, in seconds.
 const STILL_RUNNING_SECONDS: u64 = 1;
 
 /// A part of the input that cannot be used.

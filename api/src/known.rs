@@ -18,11 +18,11 @@ use tokio::sync::mpsc;
 
 /// What was read from the rows this lately is not looked at again.
 const CERTAIN: TimeDelta = TimeDelta::seconds(60);
-/// So many sessions are looked at by one query.
+/// Sessions checked by one query.
 const BATCH: usize = 500;
-/// So many wait to be looked at; what finds no place is looked at when it next comes from Redis.
+/// Sessions that may wait to be checked; one that finds no place is checked when it next comes from Redis.
 const WAITING: usize = 10_000;
-/// So long the first of a batch waits for others.
+/// How long the first of a batch waits for others.
 const GATHER: Duration = Duration::from_millis(200);
 
 /// Whose session a token is, and no more of them than that.

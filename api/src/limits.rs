@@ -45,7 +45,7 @@ pub(crate) enum Limit {
 pub(crate) struct Counting {
     /// `together` by all processes; `alone` while Redis is away, when each process allows its share.
     counted: &'static str,
-    /// So many processes share the quotas.
+    /// The number of processes that share the quotas.
     processes: u32,
 }
 
@@ -54,7 +54,7 @@ pub(crate) struct Counting {
 pub(crate) struct Exceeded {
     /// The names of the policies that it would violate.
     pub(crate) policies: Vec<&'static str>,
-    /// The client may ask again in so many seconds.
+    /// Seconds until the client may ask again.
     pub(crate) retry_after: u64,
 }
 

@@ -19,7 +19,7 @@ use crate::client::client_address;
 use crate::describe::Takes;
 use crate::error::ApiError;
 
-/// So long a browser is the same device.
+/// How long a browser counts as the same device.
 const REMEMBERED: time::Duration = time::Duration::days(365);
 /// What all browsers send of themselves. One that is missing makes the request a program's.
 const NAMING: [header::HeaderName; 2] = [header::USER_AGENT, header::ACCEPT_LANGUAGE];

@@ -33,15 +33,15 @@ pub(crate) enum Worth {
     Submit,
 }
 
-/// What a worth is worth.
+/// How long each class of requests waits, and how many of it.
 struct Patience {
-    /// It is sent away at once if whoever waits longest has waited for so long.
+    /// It is refused at once if the longest waiter has waited this long.
     head: Duration,
-    /// It waits no longer than this itself.
+    /// The longest it waits itself.
     own: Duration,
-    /// It is sent away at once if so many wait.
+    /// It is refused at once if this many wait.
     places: usize,
-    /// Its answer is given up after so long.
+    /// Its answer is given up after this time.
     answer: Duration,
 }
 

@@ -13,7 +13,7 @@ use crate::auth::SignedIn;
 use crate::error::{ApiError, InputError};
 use crate::input::Object;
 
-/// Who read a test before its next version was published can hand in for so long, at the version that they read.
+/// How long a student who read a test before its next version was published may submit the version they read.
 const SUPERSEDED_HOURS: i32 = 24;
 
 /// What answers belong to.

@@ -9,7 +9,7 @@ use tokio::task::spawn_blocking;
 
 use crate::error::ApiError;
 
-/// So many may wait for a core at the most: at 20 ms each, about a second's work for one core.
+/// Passwords that may wait for a core: at 20 ms each, about five seconds of work for one core.
 const WAITING: usize = 256;
 
 /// The cores that passwords may use.

@@ -21,23 +21,23 @@ use crate::app::App;
 use crate::routes::{self, Role};
 use crate::{compression, input, observe};
 
-/// So many connections per worker thread; the limit on open files is met first.
+/// Connections per worker thread; the limit on open files is met first.
 const MAX_CONNECTIONS: usize = 100_000;
-/// So many connections may wait to be accepted, if `somaxconn` allows.
+/// Connections that may wait to be accepted, if `somaxconn` allows.
 const BACKLOG: u32 = 4096;
 /// An idle connection is kept for longer than a balancer does, so that the balancer closes it and never meets a closed one.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
 /// The head of a request must be here by then. Its body has as long as its answer, and its size has a limit.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
-/// So long a client that is told to go may take to close its end.
+/// How long a client that is told to go may take to close its end.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);
-/// A peer that acknowledges nothing, or takes nothing, for so long is gone. Otherwise it takes the kernel about 15 minutes.
+/// A peer that acknowledges or takes nothing for this long is gone. Left alone, the kernel takes about 15 minutes.
 const TCP_USER_TIMEOUT: Duration = Duration::from_secs(30);
-/// So many unsent bytes the kernel holds per connection, so that a stream that is not read fills its own queue soon.
+/// Unsent bytes the kernel holds per connection, so that a stream that is not read fills its own queue soon.
 const TCP_NOTSENT_LOWAT: u32 = 64 * 1024;
-/// So long a request may still take once the server stops.
+/// How long a request may still take once the server stops, in seconds.
 const SHUTDOWN_SECONDS: u64 = 10;
-/// So long the outbox may take to be cleared at the end; what is left of it is pushed again by a relay, harmlessly.
+/// How long clearing the outbox may take at the end; a relay pushes again what is left of it, harmlessly.
 const OUTBOX_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// A running server.

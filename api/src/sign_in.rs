@@ -18,7 +18,7 @@ use crate::error::ApiError;
 use crate::reply::WithCookie;
 use crate::throttle::{Attempt, Device};
 
-/// So much of a client's account of itself is kept.
+/// Bytes kept of a client's User-Agent.
 const MAX_USER_AGENT: usize = 200;
 
 /// A session just opened, or put under a new token.

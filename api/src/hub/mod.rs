@@ -25,11 +25,11 @@ use tokio::time::timeout;
 
 pub(crate) use stream::{Opening, come_back, open};
 
-/// So many signals wait for a stream that is not being read; with the next one it is cut off.
+/// Signals that wait for a stream that is not being read; with the next one it is cut off.
 const QUEUE: usize = 64;
-/// So long a stream waits for its subscription. Without one it starts all the same, and catches up once Redis is back.
+/// How long a stream waits for its subscription. Without one it starts anyway, and catches up once Redis is back.
 const JOIN_TIMEOUT: Duration = Duration::from_secs(2);
-/// So long after the window of a drain the last streams may take to end.
+/// How long the last streams may take to end after the window of a drain.
 const DRAIN_GRACE: Duration = Duration::from_secs(2);
 
 /// Why a stream ended, for its metric.

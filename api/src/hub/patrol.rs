@@ -13,7 +13,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::Command;
 
-/// So many streams are looked after by one query.
+/// Streams checked by one query.
 const BATCH: usize = 1000;
 
 /// Starts it. It goes its round every `period`, and at once when the returned alarm is raised.

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::error::TrySendError;
 
 use super::{Reason, SeatId, Signal};
 
-/// So many streams a student may have here: some tabs and a telephone. With one more, the oldest ends.
+/// Streams that a student may have here: some tabs and a telephone. With one more, the oldest ends.
 const STREAMS_PER_USER: usize = 6;
 /// The label of the streams' gauge.
 pub(super) const TRANSPORT: &str = "sse";

@@ -17,7 +17,7 @@ use super::frame::{self, EventId, HEARTBEAT, Hello};
 use super::{Hub, Reason, SeatHolder, Signal};
 use crate::auth::InSession;
 
-/// So many missed notifications are read at once.
+/// Missed notifications read by one query.
 const PAGE: i64 = 100;
 /// A stream ends after a random time of this range, so that streams wander to new processes without a crowd.
 const LIFETIME: Range<Duration> = Duration::from_secs(600)..Duration::from_secs(900);

@@ -20,9 +20,9 @@ use super::{Command, Signal, frame};
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
 /// The pause before a further attempt to connect, in milliseconds; random, so that not all processes come at once.
 const RECONNECT_MS: std::ops::Range<u64> = 100..1_000;
-/// So often the connection is asked whether it still works.
+/// How often the connection is asked whether it still works.
 const PING_EVERY: Duration = Duration::from_secs(5);
-/// So many commands are done, and so many channels subscribed to, at once.
+/// Commands executed, and channels subscribed to, in one step.
 const BATCH: usize = 500;
 
 pub(super) fn start(

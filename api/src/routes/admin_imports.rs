@@ -248,9 +248,9 @@ impl Answers for Report {
 /// What a file does not hold of a test.
 #[derive(Serialize, ToSchema)]
 pub(super) struct ExportReport {
-    /// So many problems tell of something that is lost.
+    /// Problems that tell of something lost.
     lost: usize,
-    /// So many tell of something that reads or is graded otherwise.
+    /// Problems that tell of something that reads, or is graded, differently.
     changed: usize,
     problems: Vec<Problem>,
 }

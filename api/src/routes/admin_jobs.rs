@@ -20,7 +20,7 @@ use crate::error::{ApiError, InputError};
 use crate::input::{Id, Query};
 use crate::reply::Json;
 
-/// So long an answer waits for Redis to say what runs.
+/// How long an answer waits for Redis to say what runs.
 const RUNNING_TIMEOUT: Duration = Duration::from_millis(500);
 /// The longest name of a queue or a kind, in characters.
 const MAX_NAME: usize = 100;

@@ -18,7 +18,7 @@ use crate::error::ApiError;
 use crate::input::{Body, Object};
 use crate::reply::Json;
 
-/// So many of the jobs that would be changed are shown.
+/// Jobs shown of those that would be changed.
 const SAMPLE: usize = 10;
 
 /// What to do to which jobs. Neither a filter nor ids, or a filter that says nothing, mean no job; both mean what both mean.

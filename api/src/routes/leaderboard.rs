@@ -18,9 +18,9 @@ use crate::error::ApiError;
 use crate::input::{Body, Query};
 use crate::reply::Json;
 
-/// So many places are shown on each side of the caller's if they name no number.
+/// Places shown on each side of the caller's if they name no number.
 const DEFAULT_AROUND: u32 = 5;
-/// More than these are never shown on each side.
+/// The most places shown on each side.
 const MAX_AROUND: u32 = 25;
 
 /// Which board.

@@ -21,7 +21,7 @@ use crate::error::ApiError;
 
 /// Prometheus text format, version 0.0.4.
 const TEXT: &str = "text/plain; version=0.0.4; charset=utf-8";
-/// So long a scrape waits for the queues' figures; without them it shows the last.
+/// How long a scrape waits for the queues' figures; without them it shows the last ones.
 const QUEUES_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Text in Prometheus's format.

@@ -16,7 +16,7 @@ use crate::input::Body;
 use crate::observe::trace_parent;
 use crate::reply::Created;
 
-/// So many questions make a set at the most.
+/// The most questions in a set.
 const MAX_COUNT: u8 = 50;
 
 /// What to practise.
@@ -33,7 +33,7 @@ pub(super) struct Wish {
     #[serde(default, deserialize_with = "read_optional_whole")]
     #[schema(minimum = 1, maximum = 3)]
     difficulty: Option<i16>,
-    /// How many questions; fewer come if there are not so many.
+    /// How many questions; fewer if there are not that many.
     #[serde(deserialize_with = "read_whole")]
     #[schema(minimum = 1, maximum = 50)]
     count: u8,

@@ -24,7 +24,7 @@ const ROUTE: &str = "/api/question-bank";
 const MAX_NAME: usize = 64;
 /// The longest search.
 const MAX_WORDS: usize = 200;
-/// So far an operator can jump.
+/// The last page that an operator can jump to.
 const MAX_PAGE: u32 = 10_000;
 /// Bytes of a filter's digest in its cursors: enough to notice that it is another.
 const MARK: usize = 8;

@@ -6,9 +6,9 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
-/// So many bytes tell devices apart.
+/// Random bytes that tell devices apart.
 const NONCE: usize = 16;
-/// So many bytes of the signature are kept: 128 bits, more than anybody can guess.
+/// Bytes kept of the signature: 128 bits, more than anybody can guess.
 const SIGNATURE: usize = 16;
 
 /// A device of an account.

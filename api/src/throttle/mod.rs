@@ -25,9 +25,9 @@ use local::Local;
 
 /// A Redis that takes longer is taken for away: then this process counts for itself.
 const REDIS_TIMEOUT: Duration = Duration::from_millis(100);
-/// So long an address stays known from which somebody has signed in.
+/// How long an address stays known after somebody has signed in from it.
 const KNOWN_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
-/// So many bytes of a key's digest are kept: more than collide.
+/// Bytes kept of a key's digest: too many to collide.
 const DIGEST: usize = 16;
 
 static CHARGE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("charge.lua")));
@@ -36,9 +36,9 @@ static FORGIVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("fo
 /// How a bucket fills and empties.
 #[derive(Clone, Copy, Debug)]
 struct Rule {
-    /// So many failures cost no time.
+    /// Failures that cost no time.
     free: u32,
-    /// One failure is forgiven in this time.
+    /// How long until one failure is forgiven.
     forgiven_in: Duration,
     /// The longest delay.
     longest: Duration,
@@ -97,7 +97,7 @@ pub(crate) struct Charged {
     last: usize,
 }
 
-/// So long a client has to wait before the next attempt.
+/// How long a client has to wait before the next attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wait(pub(crate) Duration);
 
