@@ -16,7 +16,7 @@ pub const MAX_TEXT: usize = 10_000;
 const MAX_ID: usize = 64;
 /// No question has more choices.
 const MAX_CHOICES: usize = 500;
-/// So many answers can be handed in at once: no test asks more.
+/// The most answers in one submission: no test asks more questions.
 pub const MAX_ANSWERS: usize = 500;
 
 /// An answer as a client sends it; exactly one of `choice_ids`, `number` and `text` must be there.

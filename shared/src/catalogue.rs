@@ -18,9 +18,9 @@ use crate::practice_tests::{self, PracticeTest, Question};
 const FRESH: Duration = Duration::from_secs(5);
 /// A sheet that nobody has asked for is forgotten after this time.
 const IDLE: Duration = Duration::from_secs(600);
-/// So many sheets are kept.
+/// Sheets that are kept.
 const CAPACITY: u64 = 1000;
-/// So many tests are known by their version; an entry is a few bytes.
+/// Tests known by their version; an entry is a few bytes.
 const KNOWN: u64 = 100_000;
 
 /// A test, or a practice set, with its questions in their order.

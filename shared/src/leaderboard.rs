@@ -14,7 +14,7 @@ pub use self::repair::{Late, Repaired, Scope, repair};
 pub use self::retention::prune;
 use crate::ids::AttemptId;
 
-/// A board of a day, week or month is kept for so many days from its first: as long as any can be current, and a month
+/// How long a board of a day, week or month is kept from its first day: as long as any can be current, and a month
 /// more for those who look back.
 const KEPT: Days = Days::new(62);
 
@@ -26,7 +26,7 @@ fn oldest_kept(now: DateTime<Utc>) -> NaiveDate {
 /// What became of a score.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recorded {
-    /// It is the student's best in so many of the four periods.
+    /// It is the student's best in this many of the four periods.
     Best(usize),
     /// The attempt has no result, or has vanished.
     NoResult,
@@ -327,7 +327,7 @@ mod tests {
         rows.into_iter().map(entry).collect()
     }
 
-    /// Attempts of so many students at two tests in the last 70 days, on and beside the bounds of bands.
+    /// Attempts of `students` at two tests in the last 70 days, on and beside the bounds of bands.
     async fn random_attempts(conn: &mut PgConnection, students: usize, attempts: usize) -> Vec<Sat> {
         let (mut users, mut tests) = (Vec::new(), Vec::new());
         for _ in 0..students {

@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use crate::ids::{JobId, UserId};
 use crate::tokens::Token;
 
-/// So many mails a user gets for one purpose in [`WINDOW`], whoever asks for them.
+/// The most mails a user gets for one purpose in [`WINDOW`], whoever asks for them.
 pub const MAX_SENDS: i16 = 5;
 /// See [`MAX_SENDS`].
 pub const WINDOW: Duration = Duration::from_secs(3600);

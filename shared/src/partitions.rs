@@ -17,7 +17,7 @@ pub enum Monthly {
 }
 
 impl Monthly {
-    /// Makes the partition of the month that begins in so many; tells whether it was missing.
+    /// Makes the partition of the month that begins `months` from now; tells whether it was missing.
     async fn ensure(self, conn: &mut PgConnection, months: i32) -> sqlx::Result<bool> {
         let ensured = match self {
             Self::Jobs => sqlx::query_scalar!(

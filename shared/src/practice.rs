@@ -10,10 +10,10 @@ use crate::practice_tests::{AnswerKey, Choice, PracticeTest, Question, QuestionK
 use crate::question_bank::{Filter, narrow};
 use crate::sittings::GRACE_SECONDS;
 
-/// So long a set can be answered.
+/// How long a set can be answered, in days.
 const OPEN_DAYS: i32 = 7;
 
-/// A question counts as met if it was in so many of the student's newest results; one met longer ago is new again.
+/// The newest results in which a question counts as met; one met longer ago is new again.
 const REMEMBERED_ATTEMPTS: i64 = 50;
 
 /// Up to `count` questions for `user`: first those they have not met, the oldest first; then those of which they earned the

@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use crate::partitions::LOCK_WAIT;
 
-/// So many rows are deleted by one statement.
+/// Rows deleted by one statement.
 const BATCH: i64 = 1000;
 /// Whether a month is older than it must be kept is found by reading all of it once.
 const READ_WAIT: &str = "set local statement_timeout = '5min'";

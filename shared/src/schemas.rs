@@ -42,13 +42,13 @@ pub fn null() -> RefOr<Schema> {
     ObjectBuilder::new().schema_type(Type::Null).into()
 }
 
-/// So many items.
+/// An array whose number of items is in `count`.
 #[must_use]
 pub fn list(items: RefOr<Schema>, count: RangeInclusive<usize>) -> Array {
     ArrayBuilder::new().items(items).min_items(Some(*count.start())).max_items(Some(*count.end())).build()
 }
 
-/// So many items, none twice.
+/// An array whose number of items is in `count`, none twice.
 #[must_use]
 pub fn set(items: RefOr<Schema>, count: RangeInclusive<usize>) -> Array {
     let mut set = list(items, count);
@@ -56,7 +56,7 @@ pub fn set(items: RefOr<Schema>, count: RangeInclusive<usize>) -> Array {
     set
 }
 
-/// Text of so many characters, without NUL, which PostgreSQL cannot keep.
+/// Text whose number of characters is in `length`, without NUL, which PostgreSQL cannot keep.
 #[must_use]
 pub fn text(length: RangeInclusive<usize>) -> RefOr<Schema> {
     patterned(length, r"^[^\u0000]*$")
@@ -80,7 +80,7 @@ pub fn slug(longest: usize) -> RefOr<Schema> {
     patterned(1..=longest, "^[a-z0-9]+(-[a-z0-9]+)*$")
 }
 
-/// Text of so many characters that a pattern describes.
+/// Text whose number of characters is in `length`, and which a pattern describes.
 #[must_use]
 pub fn patterned(length: RangeInclusive<usize>, pattern: &str) -> RefOr<Schema> {
     let text = ObjectBuilder::new().schema_type(Type::String).pattern(Some(pattern));

@@ -17,9 +17,9 @@ use crate::ids::{AttemptId, JobId, SittingId, TestId, UserId};
 use crate::points::Points;
 use crate::practice_tests::{LateAnswers, PracticeTest, TimeLimit};
 
-/// So long after the deadline an answer is still in time: it was sent before, and the way took a moment.
+/// How long after the deadline an answer is still in time, in seconds: it was sent before, and took a moment to arrive.
 pub const GRACE_SECONDS: i32 = 30;
-/// So long after the deadline a test that takes late answers takes them.
+/// How long after the deadline a test that takes late answers takes them, in hours.
 const LATE_HOURS: i32 = 24;
 
 /// How far a sitting has come.

@@ -9,7 +9,7 @@ use moka::future::Cache;
 use serde::Serialize;
 use sqlx::{PgConnection, PgPool};
 
-/// Figures may be so old.
+/// How old the figures may be.
 const FRESH: Duration = Duration::from_secs(60);
 
 /// How much Bellwork is used.

@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use crate::attempts::Feedback;
 use crate::ids::{AttemptId, UserId};
 
-/// Fewer answers than these say little: a topic's share is taken as if so many had been half right besides.
+/// A few answers say little: a topic's share is taken as if this many more had been half right.
 const PRIOR_ANSWERS: f64 = 2.0;
 
 /// What a student knows of a topic.

@@ -57,11 +57,11 @@ pub struct StudyPlanAsked {
     #[serde(default)]
     #[schema(min_length = 1, max_length = 100, pattern = r"^[^\u0000]*$")]
     pub subject: Option<String>,
-    /// For so many days.
+    /// How many days the plan covers.
     #[serde(deserialize_with = "read_whole")]
     #[schema(minimum = 1, maximum = 30)]
     pub days: u32,
-    /// At most so long on each.
+    /// The most time on each day, in minutes.
     #[serde(deserialize_with = "read_whole")]
     #[schema(minimum = 10, maximum = 480)]
     pub minutes_per_day: u32,
@@ -112,7 +112,7 @@ pub struct FlashcardsAsked {
     /// A topic of the subject.
     #[serde(default)]
     pub topic: Option<String>,
-    /// At most so many cards.
+    /// The most cards to make.
     #[serde(deserialize_with = "read_whole")]
     pub count: u32,
 }

@@ -7,9 +7,9 @@ use crate::ids::JobId;
 
 /// A claim outlives every run of a job: a job that is lost is run again, and takes its own claim back.
 const CLAIM_SECONDS: f64 = 600.0;
-/// What nobody has used for so many days makes room.
+/// Results unused for this many days make room.
 const UNUSED_DAYS: i32 = 90;
-/// So many old results go when a new one comes, so that their number falls as long as there are any.
+/// Old results deleted when a new one comes, so that their number falls as long as there are any.
 const EVICTIONS: i64 = 10;
 
 /// The SHA-256 of all that a result depends on: never of whose it is.

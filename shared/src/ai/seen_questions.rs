@@ -7,7 +7,7 @@ use sqlx::types::Json;
 use crate::ids::{AttemptId, QuestionId, UserId};
 use crate::practice_tests::{AnswerKey, Choice};
 
-/// So many of the latest graded attempts count.
+/// How many of the latest graded attempts count.
 const ATTEMPTS: i64 = 50;
 
 /// Which of them.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// How eagerly values are loaded early; 1 is the paper's optimum for any arrival of requests.
 const BETA: f64 = 1.0;
-/// No draw of 53 random bits gives a head start of more than so many times the cost: -ln(2^-53) is 36.7.
+/// The longest head start that 53 random bits can give, in multiples of the cost: -ln(2^-53) is 36.7.
 const LONGEST: u32 = 37;
 
 /// True if this reader should load anew a value that is fresh for `left` and took `cost` to load. `random` is uniform

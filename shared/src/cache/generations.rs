@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::Scope;
 
-/// So many counters there are for all scopes. Two scopes may share one: then one is forgotten with the other, which
+/// Counters for all scopes. Two scopes may share one: then one is forgotten with the other, which
 /// costs a load and nothing else.
 const COUNTERS: usize = 4096;
 

@@ -16,7 +16,7 @@ use super::{SESSIONS, Scope};
 /// The pauses between attempts to tell Redis what it could not be told.
 const FIRST_PAUSE: Duration = Duration::from_millis(250);
 const LAST_PAUSE: Duration = Duration::from_secs(5);
-/// So many scopes wait to be told. Of more, all but sessions are left to their times in the table.
+/// Scopes that may wait to be told. Beyond these, all but sessions are left to their times in the table.
 const MAX_UNTOLD: usize = 10_000;
 
 /// Forgets. For a process without values of its own, such as a worker, this is all it needs. Cheap to clone.

@@ -18,7 +18,7 @@ use super::tally::{Figures, Tally};
 use super::wire::Redis;
 use super::{Policy, Shelf, Unheard, Value};
 
-/// So often Redis is asked whether it is there: some times within the shortest time that a cache trusts it unheard.
+/// How often Redis is asked whether it is there: several times within the shortest time a cache trusts it unheard.
 const PING_EVERY: Duration = Duration::from_millis(250);
 /// A server that takes longer to answer is gone.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(2);
@@ -98,7 +98,7 @@ impl std::fmt::Debug for Core {
 }
 
 impl Core {
-    /// So long a value may be used after its load, under `policy` and as things stand; none: not at all.
+    /// How long a value may be used after its load, under `policy` and as things stand; none: not at all.
     pub(super) fn trust(&self, policy: &Policy) -> Option<Duration> {
         match (policy.unheard, self.unheard_for()) {
             (Unheard::Shorten(limit), None) => Some(limit),

@@ -17,21 +17,21 @@ pub(super) struct Entry<V> {
     /// Where the generations stood when its load began.
     pub(super) stamp: Stamp,
     pub(super) since: Instant,
-    /// So long it is fresh.
+    /// How long it is fresh.
     pub(super) fresh: Duration,
-    /// So long it took to load.
+    /// How long it took to load.
     pub(super) cost: Duration,
     /// Set after it could not be loaded anew: until then nobody tries, and nobody waits for who does.
     pub(super) retry_at: Option<Instant>,
 }
 
 impl<V> Entry<V> {
-    /// So long it is still fresh; none if it is not.
+    /// How long it is still fresh; none if it is not.
     pub(super) fn left(&self, limit: Duration) -> Option<Duration> {
         self.fresh.min(limit).checked_sub(self.since.elapsed()).filter(|left| !left.is_zero())
     }
 
-    /// So long it has not been fresh.
+    /// How long it has not been fresh.
     pub(super) fn overdue(&self) -> Duration {
         self.since.elapsed().saturating_sub(self.fresh)
     }

@@ -44,15 +44,15 @@ pub struct Policy {
     pub name: &'static str,
     /// Part of the keys in Redis. Raise it when what is stored changes its shape: no release reads another's bytes.
     pub shape: u32,
-    /// So long a value is fresh in a process.
+    /// How long a value is fresh in a process.
     pub local: Duration,
-    /// So long a value is fresh in Redis, and everywhere since it was loaded.
+    /// How long a value is fresh in Redis, and everywhere since it was loaded.
     pub remote: Duration,
-    /// So long it is remembered, in a process, that there is no such thing.
+    /// How long a process remembers that there is no such thing.
     pub absent: Duration,
-    /// So long beyond its freshness the last value answers if it cannot be loaded anew.
+    /// How long beyond its freshness the last value answers if it cannot be loaded anew.
     pub stale: Duration,
-    /// So many bytes a process keeps.
+    /// The most bytes a process keeps.
     pub capacity: u64,
     /// What becomes of a process's values while it does not hear of changes.
     pub unheard: Unheard,

@@ -11,15 +11,15 @@ use tokio::time::timeout;
 use super::wire::{FORGET, LOOK, Lua, Redis, STORE};
 use super::{Key, SECOND, Scope};
 
-/// So long a reader waits for Redis: a good deal less than a load takes when everybody loads.
+/// How long a reader waits for Redis: a good deal less than a load takes when everybody loads.
 const READ_TIMEOUT: Duration = Duration::from_millis(50);
-/// So long a writer waits until all processes can know.
+/// How long a writer waits until all processes can know.
 const FORGET_TIMEOUT: Duration = Duration::from_millis(200);
-/// After a failure readers leave Redis alone for so long, so that only few of them wait for a server that is away.
+/// How long readers leave Redis alone after a failure, so that few of them wait for a server that is away.
 const QUIET: Duration = SECOND;
-/// A scope's token outlives its values by so long.
+/// How much longer a scope's token lives than its values.
 const SPARE: Duration = Duration::from_secs(60);
-/// So long a hold lasts if its holder dies.
+/// How long a hold lasts if its holder dies.
 const HOLD: Duration = Duration::from_secs(60);
 
 /// What a scope's values begin with while they hold.
@@ -44,9 +44,9 @@ pub(super) enum Look {
 pub(super) struct Found {
     pub(super) token: Token,
     pub(super) value: Bytes,
-    /// So long Redis still keeps it.
+    /// How long Redis still keeps it.
     pub(super) life: Duration,
-    /// So long it took to load.
+    /// How long it took to load.
     pub(super) cost: Duration,
 }
 
@@ -163,7 +163,7 @@ impl Remote {
     }
 }
 
-/// So long a scope's token lives after its last change or value.
+/// How long a scope's token lives after its last change or value.
 fn life(scope: Scope) -> Duration {
     let policy = scope.policy();
     policy.remote + policy.stale + SPARE

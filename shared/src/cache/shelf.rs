@@ -16,7 +16,7 @@ use super::{Failed, Freshness, Got, Key, Policy, SECOND, Value};
 
 /// A load that takes longer has failed; statements end before that.
 const LOAD_TIMEOUT: Duration = Duration::from_secs(20);
-/// After a failed load the stale value answers at once for so long, before somebody tries again.
+/// How long after a failed load the stale value answers at once, before somebody tries again.
 const RETRY_PAUSE: Duration = SECOND;
 
 /// One cache of a process. Cheap to clone.

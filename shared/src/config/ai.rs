@@ -47,7 +47,7 @@ pub struct Price {
 }
 
 impl Price {
-    /// What so many tokens cost, in millionths of the currency, rounded up.
+    /// What these tokens cost, in millionths of the currency, rounded up.
     #[must_use]
     pub fn of(self, prompt_tokens: u64, completion_tokens: u64) -> i64 {
         let part = |price: i64, tokens: u64| i128::from(price) * i128::from(tokens);

@@ -12,7 +12,7 @@ use crate::practice_tests::{
 /// The longest time limit, in minutes.
 pub(super) const MAX_MINUTES: i16 = 600;
 
-/// So many words for one thing there are not.
+/// The most terms for one thing: no language has more.
 pub(super) const MAX_TERMS: usize = 100;
 
 /// Reads and validates a test file.

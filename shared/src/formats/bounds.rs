@@ -5,9 +5,9 @@ use std::collections::HashSet;
 use crate::content::QuestionEntry;
 use crate::practice_tests::{AnswerKey, ChoicesKey, NumberKey, QuestionKind, TextKey};
 
-/// So many choices a question has at the most.
+/// The most choices in a question.
 const MAX_CHOICES: usize = 50;
-/// So many key points a question has at the most, so many groups of terms a point, and so many terms a group.
+/// The most key points in a question, groups of terms in a point, and terms in a group.
 const MAX_KEY_PARTS: usize = 50;
 /// The longest prompt, explanation or model answer, in characters.
 const MAX_TEXT: usize = 20_000;

@@ -10,16 +10,16 @@ use crate::content::QuestionEntry;
 use crate::points::Points;
 use crate::practice_tests::{AnswerKey, Choice, ChoicesKey, NumberKey, QuestionKind, TextKey};
 
-/// So many questions a test has at the most.
+/// The most questions in a test.
 const MAX_QUESTIONS: usize = 1_000;
 const TOO_MANY: &str = "A test has no more than 1,000 questions.";
 /// The longest passage, in bytes.
 const MAX_PASSAGE: usize = 200_000;
 /// How hard a question is if the file does not say: neither easy nor hard.
 const DEFAULT_DIFFICULTY: i16 = 2;
-/// So many points a question earns at the most.
+/// The most points a question earns.
 const MAX_POINTS: f64 = 100.0;
-/// So many characters of the prompt name a question that has no name.
+/// Characters of the prompt that name a question without a name.
 const NAMING_CHARACTERS: usize = 48;
 
 /// A question as a parser found it.

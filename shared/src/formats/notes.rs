@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-/// So many problems are listed; of more, their number is told. A broken file can make one on every line.
+/// Problems that are listed; of more, only their number is told. A broken file can make one on every line.
 const MAX_PROBLEMS: usize = 5_000;
-/// So many characters of a text are quoted in a problem.
+/// Characters of a text quoted in a problem.
 const QUOTED: usize = 60;
 
 /// What became of it.

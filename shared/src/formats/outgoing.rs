@@ -84,7 +84,7 @@ pub(super) fn alternatives(key: &TextKey) -> Option<&[String]> {
     (says_no_more && terms.iter().all(comparable)).then_some(terms)
 }
 
-/// What a right choice among so many right ones earns, in hundredths, as learning platforms know it.
+/// What one of `right` right choices earns, in hundredths, as learning platforms know it.
 pub(super) fn share(right: usize) -> String {
     let share = 100.0 / f64::from(u32::try_from(right.max(1)).unwrap_or(u32::MAX));
     let share = format!("{share:.5}");

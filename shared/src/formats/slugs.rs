@@ -5,7 +5,7 @@ use sha2::{Digest, Sha256};
 /// The longest slug, in characters; `content` reads none longer.
 const MAX_SLUG: usize = 64;
 
-/// So many bytes of a hash tell the texts of a test apart.
+/// Bytes of a hash that tell the texts of a test apart.
 const FINGERPRINT: usize = 6;
 
 /// Small letters, digits and single hyphens from `text`; none if nothing of it is left.

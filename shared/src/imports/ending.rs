@@ -12,9 +12,9 @@ use crate::ids::ImportId;
 pub struct Found<'a> {
     /// The name of its format; empty if it is not known.
     pub format: &'a str,
-    /// So many questions are in the file.
+    /// How many questions are in the file.
     pub found: usize,
-    /// So many of them can be used.
+    /// How many of them can be used.
     pub usable: usize,
     /// The report.
     pub problems: &'a [Problem],

@@ -13,9 +13,9 @@ use sqlx::PgConnection;
 use crate::content::{Imported, OnDifference};
 use crate::ids::{ImportId, JobId, TestId, UserId};
 
-/// So many days an import, its file and its report are kept.
+/// How long an import, its file and its report are kept, in days.
 pub const KEPT_DAYS: i32 = 30;
-/// So many old imports are deleted by one statement; each has a file.
+/// Old imports deleted by one statement; each has a file.
 const DELETE_BATCH: i64 = 20;
 
 /// How far an import has come.
@@ -132,13 +132,13 @@ pub struct Import {
     pub dry_run: bool,
     /// The file's size, in bytes.
     pub size: i32,
-    /// So many questions are in the file.
+    /// How many questions are in the file.
     pub found: i32,
-    /// So many of them can be used.
+    /// How many of them can be used.
     pub usable: i32,
-    /// So many rows of the report tell of something that is lost.
+    /// How many rows of the report tell of something lost.
     pub lost: i32,
-    /// So many rows of the report tell of something that reads or is graded otherwise.
+    /// How many rows of the report tell of something that reads, or is graded, differently.
     pub changed: i32,
     /// What it came to; none until it is done, and if it failed.
     pub outcome: Option<Outcome>,

@@ -7,7 +7,7 @@ use super::oldest_kept;
 use super::repair::tests;
 use crate::ids::TestId;
 
-/// So many rows are deleted by one statement.
+/// Rows deleted by one statement.
 const BATCH: i64 = 1000;
 
 /// Deletes the boards of days, weeks and months that began too long ago, in batches that commit by themselves, and returns

@@ -11,7 +11,7 @@ use super::repair::one_repair_at_a_time;
 use crate::ids::TestId;
 use crate::ranking::{Board, Period};
 
-/// So many are changed by one statement; it looks each of them up among all.
+/// Tallies changed by one statement, which looks each of them up among all.
 const CHUNK: usize = 200;
 /// A count that is right needs one pass, one that was wrong a second to see that it is right.
 const PASSES: usize = 3;

@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 use super::search::reading;
 use crate::ids::JobId;
 
-/// So many dead jobs are looked at, the newest of them: some 100 ms of work.
+/// Dead jobs that are read, the newest of them: some 100 ms of work.
 pub const LOOKED_AT: i64 = 10_000;
 
 /// Jobs of a kind that died of the same thing.

@@ -8,11 +8,11 @@ use uuid::Uuid;
 use super::{JobRow, JobState};
 use crate::ids::{JobId, UserId};
 
-/// So many rows one part of a search reads at the most: some 30 ms of work.
+/// The most rows one part of a search reads: some 30 ms of work.
 pub const SCANNED_AT_ONCE: i64 = 20_000;
-/// So many rows are counted at the most, ten times as many.
+/// The most rows that are counted: ten times as many.
 pub const COUNTED_AT_ONCE: i64 = 200_000;
-/// From so many hexadecimal digits on a text is taken for the beginning of an id.
+/// A text of at least this many hexadecimal digits is taken for the beginning of an id.
 const ID_DIGITS: usize = 8;
 
 /// Which jobs. All that is given must hold.

@@ -5,9 +5,9 @@ use sqlx::PgConnection;
 
 use crate::ids::{JobId, UserId};
 
-/// So many days an export can be fetched.
+/// How long an export can be fetched, in days.
 pub const KEPT_DAYS: i32 = 7;
-/// So many exports are discarded by one statement.
+/// Exports discarded by one statement.
 const BATCH: i64 = 100;
 
 /// Notes that `job` makes the next export of `user`, and returns it; or the job that makes one already. Holds the user's

@@ -19,13 +19,13 @@ use super::tally::{Alone, Counted, Listing, Tally};
 use crate::config::limits::LimitsConfig;
 use crate::ids::UserId;
 
-/// So many tallies a process remembers, about 40 MB; the one used longest ago goes first, and Redis still has its count.
+/// Tallies a process remembers, about 40 MB; the least recently used goes first, and Redis still has its count.
 const TALLIES: u64 = 100_000;
-/// A tally that nobody needed for so long is forgotten.
+/// A tally unused for this long is forgotten.
 const IDLE: Duration = Duration::from_secs(600);
-/// So many tallies are exchanged in one call: a millisecond of Redis's time.
+/// Tallies exchanged in one call: a millisecond of Redis's time.
 const BATCH: usize = 200;
-/// Of so many exchanges one says that this process lives. While Redis is away each asks whether it is back.
+/// One exchange in this many says that this process lives. While Redis is away each asks whether it is back.
 const PULSE_EVERY: u32 = 10;
 
 /// Whose requests are counted together.
@@ -56,9 +56,9 @@ pub struct Standing {
     pub policy: &'static Policy,
     /// What it allows here.
     pub quota: Quota,
-    /// So many requests more may pass now.
+    /// Requests that may still pass now.
     pub remaining: u32,
-    /// In so many seconds, at least one, more may pass than now.
+    /// Seconds, at least one, until more may pass than now.
     pub reset_seconds: u64,
 }
 
@@ -88,7 +88,7 @@ struct Inner<C> {
     /// Those to exchange next; held to push or to swap only.
     listed: Mutex<Vec<Arc<Tally>>>,
     degraded: AtomicBool,
-    /// So many processes share the quotas, as last heard.
+    /// The number of processes that share the quotas, as last heard.
     processes: AtomicU32,
 }
 
@@ -138,7 +138,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Limiter<C> {
         Some(standing)
     }
 
-    /// So many processes share the quotas, as Redis last said.
+    /// The number of processes that share the quotas, as Redis last said.
     #[must_use]
     pub fn processes(&self) -> u32 {
         self.0.processes.load(Ordering::Relaxed)

@@ -9,7 +9,7 @@ const SECOND: u64 = 1000;
 const LONGEST: u64 = 31 * 24 * 3600 * SECOND;
 const UNITS: [(&str, u64); 4] = [("s", SECOND), ("min", 60 * SECOND), ("h", 3600 * SECOND), ("d", 24 * 3600 * SECOND)];
 
-/// So many requests in any window of such a length. Written `100/s`, `60/min`, `20/10min`, `5/h`, `50/d`.
+/// A number of requests in any window of some length. Written `100/s`, `60/min`, `20/10min`, `5/h`, `50/d`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Quota {
     /// The most requests in a window, at least one.
@@ -24,19 +24,19 @@ pub struct Quota {
 pub struct UnreadableQuota;
 
 impl Quota {
-    /// So many in each second.
+    /// This many in any second.
     #[must_use]
     pub const fn per_second(requests: u32) -> Self {
         Self { requests, window_ms: SECOND }
     }
 
-    /// So many in each minute.
+    /// This many in any minute.
     #[must_use]
     pub const fn per_minute(requests: u32) -> Self {
         Self { requests, window_ms: 60 * SECOND }
     }
 
-    /// So many in each hour.
+    /// This many in any hour.
     #[must_use]
     pub const fn per_hour(requests: u32) -> Self {
         Self { requests, window_ms: 3600 * SECOND }

@@ -13,7 +13,7 @@ use super::tally::Told;
 
 /// The time between two exchanges of a process that counts by itself.
 pub const EXCHANGE_EVERY: Duration = Duration::from_millis(100);
-/// A process counts for so long after it was last heard of.
+/// How long a process counts after it was last heard of, in milliseconds.
 const PROCESS_LIFE_MS: u64 = 3000;
 
 static EXCHANGE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("exchange.lua")));

@@ -55,7 +55,7 @@ pub(crate) enum Listing {
 pub(crate) enum Alone {
     /// Redis is there, and is told in time.
     Connected,
-    /// Redis is away, and so many processes share each quota.
+    /// Redis is away, and `processes` processes share each quota.
     Degraded { processes: u32 },
 }
 

@@ -12,7 +12,7 @@ use crate::config::Variables;
 use crate::config::limits::LimitsConfig;
 use crate::ids::UserId;
 
-/// With one database of keys, and so much patience that a busy machine changes nothing.
+/// With one database of keys, and enough patience that a busy machine changes nothing.
 async fn processes<const N: usize>(limits: &str) -> [Limiter<MultiplexedConnection>; N] {
     let url = std::env::var("TEST_REDIS_URL").or_else(|_| std::env::var("REDIS_URL"));
     let client = redis::Client::open(url.expect("TEST_REDIS_URL names a Redis for tests")).unwrap();

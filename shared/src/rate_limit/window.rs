@@ -5,9 +5,9 @@
 //! most a tenth more, so that the error has one side only: never more than the quota in any window, and whoever is refused
 //! has used it up within the last 1.1 windows. Counts of several processes simply add up.
 
-/// A window is counted in so many buckets.
+/// Buckets in which a window is counted.
 pub(crate) const BUCKETS: u64 = 10;
-/// So many buckets cover a window wherever it begins.
+/// Buckets that cover a window wherever it begins.
 const LIVE: usize = BUCKETS as usize + 1;
 
 /// Requests by bucket, up to the newest.

@@ -11,13 +11,13 @@ use tokio::time::timeout;
 use super::Position;
 use crate::ids::UserId;
 
-/// So long a floor is kept. A replica that is further behind is not read at all.
+/// How long a floor is kept. A replica that is further behind is not read at all.
 const KEPT: Duration = Duration::from_secs(30);
-/// So many floors a process keeps for itself.
+/// Floors that a process keeps for itself.
 const MOST: u64 = 100_000;
 /// A Redis that takes longer counts as away.
 const ASK_TIMEOUT: Duration = Duration::from_millis(50);
-/// So long a writer's answer waits for the floor to be known everywhere.
+/// How long a writer's answer waits for the floor to be known everywhere.
 const RAISE_TIMEOUT: Duration = Duration::from_millis(500);
 /// Past every position: nothing has replayed so far.
 const NOWHERE: Position = Position(u64::MAX);

@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep, timeout};
 
 use super::Position;
 
-/// So often a replica is asked how far it is: about as long a writer reads from the primary.
+/// How often a replica is asked how far it is: a writer reads from the primary for about as long.
 const WATCH_EVERY: Duration = Duration::from_millis(50);
 /// A replica that takes longer to tell is away.
 const WATCH_TIMEOUT: Duration = Duration::from_secs(1);

@@ -123,9 +123,9 @@ pub struct Drift {
     pub period: Period,
     /// Its first day.
     pub starts_on: chrono::NaiveDate,
-    /// So many more votes are for it than were counted.
+    /// How many more votes are for it than were counted.
     pub up: i64,
-    /// So many more votes are against it than were counted.
+    /// How many more votes are against it than were counted.
     pub down: i64,
 }
 

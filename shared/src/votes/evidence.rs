@@ -29,7 +29,7 @@ pub struct Evidence {
 pub enum Device {
     /// The request says nothing that tells devices apart.
     Undeclared,
-    /// So many other accounts voted from it.
+    /// How many other accounts voted from it.
     Known {
         /// Accounts of any age.
         others: i64,

@@ -14,7 +14,7 @@ use super::{Ballot, VoteState};
 use crate::ids::{UserId, VoteId};
 use crate::models::Slug;
 
-/// So many votes are decided about at once at the most.
+/// The most votes decided about at once.
 pub const BULK_LIMIT: i64 = 1000;
 
 /// A vote that does not count, with the reasons.

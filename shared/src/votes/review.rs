@@ -13,12 +13,12 @@ use super::moderation::{Shift, shift};
 use super::rules::{self, Reason, Verdict};
 use crate::ids::VoteId;
 
-/// So many new votes a review takes.
+/// New votes that one review takes.
 const PAGE: i64 = 1000;
-/// The time of a vote is that of its transaction's beginning; it is there for others at the latest so much later. Until
+/// A vote's time is that of its transaction's beginning; others see it at the latest this much later. Until
 /// then a review looks again.
 const SETTLING: TimeDelta = TimeDelta::seconds(60);
-/// What is usual is an average over so many times ten minutes.
+/// The usual rate is an average over this many spans of ten minutes.
 const TEN_MINUTES_IN_A_WEEK: f64 = 1008.0;
 
 /// Up to where votes have been reviewed.
@@ -43,7 +43,7 @@ pub enum Rest {
 pub struct Findings {
     /// Votes that should be held back.
     pub suspects: Vec<Suspect>,
-    /// So many votes were new.
+    /// How many votes were new.
     pub new: usize,
     /// Whether more are.
     pub rest: Rest,
@@ -63,7 +63,7 @@ pub struct Suspect {
 /// What became of findings.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recorded {
-    /// So many votes are held back now; the others were changed or decided about meanwhile.
+    /// How many votes are held back now; the others were changed or decided about meanwhile.
     Held(u64),
     /// Another review has recorded since; nothing was done.
     Overtaken,

@@ -7,21 +7,21 @@ use serde::{Deserialize, Serialize};
 
 use super::evidence::{Device, Evidence};
 
-/// Reasons of so much weight together hold a vote back.
+/// The weight of reasons that together hold a vote back.
 pub const HOLD_AT: u32 = 100;
 /// Nobody means that many votes in a minute. The route takes 60.
 const FRANTIC_VOTES: i64 = 30;
-/// An account is new for so long.
+/// How long an account is new.
 pub const NEW_FOR: TimeDelta = TimeDelta::hours(24);
 /// A family shares a computer.
 const SHARED_BY: i64 = 5;
-/// So many new accounts on one device are one person's.
+/// New accounts on one device that are taken for one person's.
 const PUPPETS: i64 = 5;
 /// More than a household; perhaps a school.
 const CROWD: i64 = 20;
 /// Fewer votes in ten minutes are no burst, whatever is usual.
 const BURST_AT_LEAST: i64 = 30;
-/// A burst is so many times what is usual.
+/// How many times the usual rate makes a burst.
 const BURST_FACTOR: f64 = 5.0;
 
 /// A rule.

@@ -13,11 +13,11 @@ use sqlx::{PgConnection, PgPool};
 
 use crate::ids::UserId;
 
-/// So long a trace is kept: longer than any rule looks back, with a day for a worker that is late.
+/// How long a trace is kept: longer than any rule looks back, with a day for a worker that is late.
 pub const KEPT: TimeDelta = TimeDelta::hours(48);
-/// So many bytes of a hash are kept: two of them are never equal by chance.
+/// Bytes kept of a hash: two of them are never equal by chance.
 const LENGTH: usize = 16;
-/// So many rows are deleted by one statement.
+/// Rows deleted by one statement.
 const BATCH: i64 = 1000;
 
 /// A keyed hash under the key of today and under that of yesterday.

@@ -40,7 +40,7 @@ pub(super) fn find(header: &str) -> Option<Column> {
     named.or_else(|| CHOICE.iter().find_map(|before| letter(name.strip_prefix(before)?)).map(Column::Choice))
 }
 
-/// So many columns of choices are known; a question has no more.
+/// Columns of choices that are known; a question has no more.
 const MAX_CHOICES: usize = 50;
 
 /// The number of the choice with this letter, or this number from 1.

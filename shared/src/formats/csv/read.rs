@@ -9,7 +9,7 @@ use crate::formats::reading::Reading;
 use crate::formats::rubric;
 use crate::practice_tests::{NumberKey, QuestionKind, TextKey};
 
-/// So many columns a file has at the most; more are no table of questions.
+/// The most columns in a file; more are no table of questions.
 const MAX_COLUMNS: usize = 200;
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
 /// What Excel understands as "the delimiter is" in the first line.

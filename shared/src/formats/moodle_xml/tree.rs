@@ -7,9 +7,9 @@ use quick_xml::events::{BytesStart, Event};
 
 /// So deep elements stand in each other at the most; Moodle needs seven.
 const MAX_DEPTH: usize = 32;
-/// So many elements one question has at the most.
+/// The most elements in one question.
 const MAX_ELEMENTS: usize = 20_000;
-/// So many attributes of an element are looked at; Moodle needs three.
+/// Attributes read of an element; Moodle needs three.
 const MAX_ATTRIBUTES: usize = 16;
 
 /// An element with all that it holds.
@@ -105,7 +105,7 @@ struct Walk<'a> {
     reader: Reader<&'a [u8]>,
     /// From the root to the innermost element.
     open: Vec<Element>,
-    /// So many tags are open within a `<text>`.
+    /// Tags that are open within a `<text>`.
     tags: usize,
     elements: usize,
     has_root: bool,
