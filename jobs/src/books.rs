@@ -17,7 +17,7 @@ use crate::tutor::meter::Meter;
 const OCCUPIED: Duration = Duration::from_secs(2);
 /// Jobs that waited for a new day's budget do not all come at midnight.
 const MORNING: Duration = Duration::from_secs(600);
-/// A settlement that fails is tried again so often; after that the next run of the job settles it.
+/// How often a failed settlement is tried; after that the next run of the job settles it.
 const SETTLEMENTS: u32 = 3;
 
 /// The books of one job.
@@ -62,7 +62,7 @@ impl Books {
         }
     }
 
-    /// Reserves the price of a call of at most so many tokens. Calls of this job whose process died are settled first.
+    /// Reserves the price of a call of at most these tokens. Calls of this job whose process died are settled first.
     ///
     /// # Errors
     /// To be tried again when the budget has room; or if the database fails.

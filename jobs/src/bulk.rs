@@ -11,9 +11,9 @@ use sqlx::PgPool;
 use crate::steering::{self, Refusal, WhenRunning};
 use crate::submit::Submitter;
 
-/// So many jobs are steered by one call at the most: some seconds of work.
+/// The most jobs steered by one call: some seconds of work.
 pub const MOST: usize = 1000;
-/// So many are steered at a time: requests of students need connections, too.
+/// Jobs steered at a time: requests of students need connections, too.
 const AT_A_TIME: usize = 4;
 
 /// What steering needs.

@@ -41,7 +41,7 @@ impl Failure {
     }
 }
 
-/// So long a job waits for PostgreSQL to come back, uncharged: it is not the job's fault.
+/// How long a job waits for PostgreSQL to come back, uncharged: it is not the job's fault.
 const DATABASE_AWAY: Duration = Duration::from_secs(1);
 
 /// What everybody may read of an error of the database; the log has the whole.

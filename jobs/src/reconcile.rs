@@ -9,7 +9,7 @@ use sqlx::PgPool;
 use crate::envelope::Addressed;
 use crate::submit::Submitter;
 
-/// So many rows are read and pushed at once.
+/// Rows read and pushed at once.
 const PAGE: i64 = 500;
 
 /// Pushes every unfinished job, at most a page in each `pace`. Calls `on_page` with the number of rows walked so far.

@@ -6,7 +6,7 @@ use futures_util::future::try_join_all;
 
 use crate::queues;
 
-/// So many running jobs of a queue are looked at. More than all processes have places.
+/// Running jobs of a queue that are read: more than all processes have places for.
 const MOST: usize = 10_000;
 
 /// The running jobs of every queue, by the queue's name.

@@ -18,7 +18,7 @@ use crate::submit::Submitter;
 
 /// A job that has just ended stands in Redis for a moment longer.
 const LAST_MOMENT: Duration = Duration::from_secs(2);
-/// So long an answer waits for Redis.
+/// How long an answer waits for Redis.
 const LOCATE_TIMEOUT: Duration = Duration::from_millis(500);
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 

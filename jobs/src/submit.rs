@@ -107,9 +107,9 @@ fn by_queue(jobs: Vec<Addressed>) -> BTreeMap<String, Vec<QueuedJob>> {
     queues
 }
 
-/// So many confirmations are written at once at the most.
+/// The most confirmations written at once.
 const CONFIRM_BATCH: usize = 1000;
-/// So long a confirmation waits for others. The relay leaves an outbox row alone for longer than this.
+/// How long a confirmation waits for others. The relay leaves an outbox row alone for longer than this.
 const CONFIRM_DELAY: Duration = Duration::from_millis(100);
 
 async fn clear_outbox(mut pushed: mpsc::UnboundedReceiver<JobId>, database: PgPool) {

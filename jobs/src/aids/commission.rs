@@ -11,7 +11,7 @@ use crate::tutor::excerpt::shortened;
 use crate::tutor::fence::Seed;
 use crate::tutor::meter;
 
-/// So much of a bad answer is shown to the model again, in characters.
+/// Characters of a bad answer that are shown to the model again.
 const LONGEST_RECALL: usize = 8000;
 /// The models may choose their words: two students get the same only because the result is kept.
 const TEMPERATURE: f64 = 0.3;
@@ -31,9 +31,9 @@ pub(crate) struct Commission<'a> {
     pub(crate) schema: Value,
     /// The members of it that a person can read while they grow.
     pub(crate) readable: &'static [&'static str],
-    /// A usual answer has so many characters.
+    /// Characters in a usual answer.
     pub(crate) usual: usize,
-    /// The longest has so many tokens.
+    /// Tokens in the longest answer.
     pub(crate) longest: u64,
 }
 

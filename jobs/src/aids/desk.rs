@@ -17,7 +17,7 @@ use crate::marker::Usage;
 use crate::tutor::live::Live;
 use crate::tutor::{Tutor, reply};
 
-/// So long a job waits for another that asks for the same.
+/// How long a job waits for another that asks for the same.
 const WAIT: Duration = Duration::from_secs(2);
 
 /// A result, from the model or from memory.

@@ -9,7 +9,7 @@ const SITTING_MINUTES: u32 = 30;
 const MOST_TASKS: u32 = 4;
 /// How much a topic counts in which all goes well, beside 1 for one in which nothing does.
 const LEAST_WEIGHT: f64 = 0.15;
-/// So many topics are named in the summary.
+/// Topics named in the summary.
 const NAMED: usize = 3;
 /// What to do when a topic comes for the first, the second and each further time.
 const ACTIVITIES: [&str; 3] = [
@@ -18,7 +18,7 @@ const ACTIVITIES: [&str; 3] = [
     "Say from memory what the topic is about, then go through what is still unsure with flashcards.",
 ];
 
-/// A plan for so many days of so many minutes. There must be a topic; the weakest comes first.
+/// A plan for `days` of `minutes` each. There must be a topic; the weakest comes first.
 pub(crate) fn plan(topics: &[TopicStanding], days: u32, minutes: u32) -> StudyPlan {
     let tasks = (minutes / SITTING_MINUTES).clamp(1, MOST_TASKS);
     let mut turns = Turns::new(topics);

@@ -20,7 +20,7 @@ use crate::queues::{MAINTENANCE, Queue};
 use crate::recording::Recording;
 use crate::submit::{Options, new_job};
 
-/// So much later than the end of its time a sitting is looked at again.
+/// How long after the end of its time a sitting is looked at again.
 const MARGIN: Duration = Duration::from_millis(100);
 
 /// The payload.
@@ -115,7 +115,7 @@ mod tests {
             sittings::save(&mut conn, self.sitting_id, &answers).await.unwrap();
         }
 
-        /// As if so many minutes had gone by.
+        /// As if `minutes` had gone by.
         async fn let_pass(&self, minutes: i32) {
             let back = "update sittings set started_at = started_at - make_interval(mins => $2), \
                         deadline = deadline - make_interval(mins => $2), \

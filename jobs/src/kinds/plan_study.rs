@@ -161,5 +161,5 @@ fn checked_task(said: StudyTask, asked: &Value) -> Result<StudyTask, String> {
     Ok(StudyTask { activity: plain("activity", &said.activity, LONGEST_ACTIVITY)?, ..said })
 }
 
-/// So much of an unknown topic is repeated, in characters.
+/// Characters of an unknown topic that are repeated.
 const LONGEST_NAME: usize = 60;

@@ -95,7 +95,7 @@ mod tests {
     use crate::marker::Marker;
     use crate::rehearsal::{Stage, register};
 
-    /// A job accepted so many days ago, with a failure; finished so many days ago, or not at all.
+    /// A job with a failure; it was accepted, and finished if at all, as many days ago as the arguments say.
     async fn job(database: &PgPool, accepted_days_ago: i32, finished_days_ago: Option<i32>) {
         let insert = "with job as (
                 insert into jobs (id, kind, version, queue, priority, payload, state, max_attempts, run_at, finished_at)

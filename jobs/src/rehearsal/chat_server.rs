@@ -212,7 +212,7 @@ pub(crate) fn claims(claims: &[(&str, &str)], comment: &str) -> Act {
     Act::Claims(claims.iter().map(|(id, quote)| ((*id).to_owned(), (*quote).to_owned())).collect(), comment.to_owned())
 }
 
-/// The events of an answer in which the model says `content` in so many pieces, for 100 and 20 tokens.
+/// The events of an answer in which the model says `content` in `pieces`, for 100 and 20 tokens.
 pub(crate) fn streamed(content: &str, pieces: usize) -> Vec<Vec<u8>> {
     let characters: Vec<char> = content.chars().collect();
     let size = characters.len().div_ceil(pieces).max(1);

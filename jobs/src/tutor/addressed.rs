@@ -115,9 +115,9 @@ const GIVEAWAYS: &[&str] = &[
 /// With which chats and prompts are written, and exams are not.
 const MARKUP: &[&str] =
     &["<|", "|>", "[inst", "<<<", ">>>", "```", "{\"", "\"}", "system:", "assistant:", "user:", "###"];
-/// So many words of our own prompt in a row are quoted from it.
+/// Words in a row from our own prompt that count as quoted.
 const ECHO_WORDS: usize = 7;
-/// So many letters on their own in a row are a word that hides.
+/// Single letters in a row that count as a hidden word.
 const SPACED_LETTERS: usize = 10;
 
 /// An answer, divided into what addresses the marker and the rest.

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// So many failures in a row open the breaker.
+/// Failures in a row that open the breaker.
 const FAILURES: u32 = 5;
 /// How long it stays open at first; each failed trial doubles it.
 const FIRST_PAUSE: Duration = Duration::from_secs(10);

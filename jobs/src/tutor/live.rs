@@ -26,7 +26,7 @@ pub(crate) struct Live {
     note: Note,
     user: Option<UserId>,
     prose: Prose,
-    /// So many characters are a usual answer, for the share that is done.
+    /// Characters in a usual answer, for the share that is done.
     usual: usize,
     told: usize,
     unsent: String,

@@ -8,7 +8,7 @@ use bellwork_shared::ids::{JobId, QuestionId};
 
 use crate::marker::Marked;
 
-/// So many answers are remembered at the most.
+/// The most answers remembered.
 const CAPACITY: usize = 1000;
 
 /// One question of one job.

@@ -2,7 +2,7 @@
 
 use crate::marker::Usage;
 
-/// A token is about so many bytes of text; fewer would underrate other scripts than Latin.
+/// Bytes of text in a token, roughly; more would underrate scripts other than Latin.
 const BYTES_PER_TOKEN: u64 = 3;
 
 /// The meter of one call.
@@ -25,7 +25,7 @@ enum Stage {
 }
 
 impl Meter {
-    /// A request of so many bytes is on its way.
+    /// A request of `bytes` is on its way.
     pub(super) fn sent(&mut self, bytes: usize) {
         *self = Self { stage: Stage::Sent, prompt_bytes: bytes as u64, written_bytes: 0 };
     }
@@ -35,7 +35,7 @@ impl Meter {
         self.stage = Stage::Unused;
     }
 
-    /// So many bytes of an answer arrived.
+    /// `bytes` of an answer arrived.
     pub(super) fn heard(&mut self, bytes: usize) {
         self.written_bytes += bytes as u64;
     }
@@ -58,7 +58,7 @@ impl Meter {
     }
 }
 
-/// The most tokens that so many bytes of text are.
+/// The most tokens in `bytes` of text.
 pub(crate) fn tokens(bytes: u64) -> u64 {
     bytes.div_ceil(BYTES_PER_TOKEN)
 }

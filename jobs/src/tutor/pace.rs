@@ -1,4 +1,4 @@
-//! The per-minute limit: at most so many requests in any sixty seconds.
+//! The per-minute limit: a maximum of requests in any sixty seconds.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
