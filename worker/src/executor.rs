@@ -22,7 +22,7 @@ use crate::record::{self, Recorded};
 
 /// A transaction that takes longer waits for a database that does not answer any more.
 const RECORD_TIMEOUT: Duration = Duration::from_secs(30);
-/// So long a job waits whose end could not be written because PostgreSQL is away.
+/// How long a job waits whose end could not be written because PostgreSQL is away.
 const LEDGER_AWAY_DELAY: Duration = Duration::from_secs(1);
 
 /// Runs deliveries. Cheap to clone.

@@ -15,7 +15,7 @@ use tracing::{info, warn};
 
 /// Look this often whether Redis lost data.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
-/// A walker that is silent for so long is gone; another one begins again.
+/// A walker that is silent for this long is gone; another one begins again.
 const WALKER_SILENCE: Duration = Duration::from_secs(10);
 /// One page of the walk in this time, so that it leaves room for the work: 25,000 jobs a second.
 const PACE: Duration = Duration::from_millis(20);

@@ -12,9 +12,9 @@ use tracing::{info, warn};
 
 /// Look this often.
 const EVERY: Duration = Duration::from_millis(500);
-/// Leave a job alone for so long: whoever accepted it is about to push it.
+/// How long a job is left alone: whoever accepted it is about to push it.
 const GRACE: TimeDelta = TimeDelta::seconds(1);
-/// Push so many at once.
+/// Jobs pushed at once.
 const SHARE: i64 = 500;
 
 /// Relays for ever.

@@ -26,10 +26,10 @@ use tracing::{error, info, warn};
 use crate::executor::Executor;
 use crate::{quarantine, reconcile, relay, schedule};
 
-/// So long a stopping process may take to give its jobs back; after that they are found by its silence.
+/// How long a stopping process may take to give its jobs back; after that its silence tells others of them.
 const RELEASE_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// So long a job waits whose run was ended by a mistake of ours.
+/// How long a job waits whose run was ended by a mistake of ours.
 const MISTAKE_DELAY: Duration = Duration::from_secs(10);
 
 /// How a process is being stopped.

@@ -24,7 +24,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 /// Apply the migrations that the database does not have. Several at once wait for each other.
 #[derive(Debug, Args)]
 pub(crate) struct Migrate {
-    /// Wait up to so many seconds for the database to come up.
+    /// Wait up to SECONDS for the database to come up.
     #[arg(long, value_name = "SECONDS", num_args = 0..=1, default_value_t = 0, default_missing_value = WAIT_SECONDS)]
     wait: u64,
 }

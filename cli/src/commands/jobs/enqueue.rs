@@ -33,7 +33,7 @@ pub(crate) struct Enqueue {
     /// Instead of the kind's own: critical, high, normal or low.
     #[arg(long)]
     priority: Option<Priority>,
-    /// Not before so much time has passed: 90s, 5m, 2h or 1d.
+    /// How long to wait before it runs: 90s, 5m, 2h or 1d.
     #[arg(long, value_parser = ages::parse)]
     delay: Option<Duration>,
 }

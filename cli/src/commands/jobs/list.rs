@@ -20,9 +20,9 @@ use crate::screen::{Screen, Tone, cell, number, shortened, table};
 use crate::stores;
 
 const HEADER: &[&str] = &["ID", "KIND", "QUEUE", "PRIORITY", "STATE", "FAILED", "AGE", "WHEN", "LAST ERROR"];
-/// So many parts of a search are asked for: together they look at a million jobs.
+/// The most parts of a search that are asked for: together they look at a million jobs.
 const PARTS: usize = 50;
-/// So much of an error is shown.
+/// Characters of an error that are shown.
 const ERROR_ROOM: usize = 48;
 
 /// List jobs, the newest first.
@@ -40,7 +40,7 @@ pub(crate) struct List {
     /// Only those whose id begins so (eight digits or more), or that have these words in their kind or last error.
     #[arg(long)]
     q: Option<String>,
-    /// So many at the most.
+    /// The most jobs to list.
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u16).range(1..=1000))]
     limit: u16,
 }

@@ -18,9 +18,9 @@ use crate::stores;
 
 /// The arguments that say which jobs are meant.
 pub(super) const MANY: [&str; 4] = ["queue", "kind", "state", "q"];
-/// So many of the jobs that would be changed are shown.
+/// Jobs shown of those that would be changed.
 const SAMPLE: usize = 10;
-/// So many refusals are told to people.
+/// Refusals shown to people.
 const REFUSALS: usize = 10;
 
 /// Which jobs are meant; all that is said must hold.

@@ -64,7 +64,7 @@ fn remembered(question: &Question) -> Option<Vec<String>> {
     (!ids.is_empty()).then_some(ids)
 }
 
-/// So many of the choices, in their order.
+/// `count` of the choices, in their order.
 fn some(choices: &[Choice], count: usize) -> Vec<String> {
     let mut taken: Vec<usize> = (0..choices.len()).collect();
     taken.shuffle(&mut rand::rng());
