@@ -29,7 +29,7 @@ use crate::process::ProcessId;
 use crate::progress::Source;
 use crate::settler::{Settlement, Settler};
 
-/// A handler that was told to end may take so long before it is aborted.
+/// How long a handler that was told to end may take before it is aborted.
 pub const CANCEL_GRACE: Duration = Duration::from_secs(5);
 /// A handler that gives an error instead of a verdict is tried again after this time.
 const ERROR_DELAY: Duration = Duration::from_secs(10);

@@ -13,7 +13,7 @@ use crate::progress::Source;
 
 /// In case the message was lost.
 const LOOK_EVERY: Duration = Duration::from_secs(2);
-/// So many are looked at at a time. They are drawn at random, so that each has its turn.
+/// Running jobs checked at a time. They are drawn at random, so that each has its turn.
 const PAGE: usize = 200;
 
 /// The look-out for cancelled jobs of one queue; ends when it is dropped.

@@ -22,9 +22,9 @@ use crate::progress::{Reporter, Source};
 use crate::scripts;
 use crate::settler::{Settlement, Settler};
 
-/// So many jobs are claimed in one call at the most.
+/// The most jobs claimed in one call.
 const BATCH: usize = 200;
-/// So many due jobs are promoted in one call at the most.
+/// The most due jobs promoted in one call.
 const PROMOTIONS: usize = 200;
 /// An idle claimer looks this often, in case a wake-up was lost.
 const POLL_EVERY: Duration = Duration::from_secs(2);

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::progress::Reporter;
 use crate::settler::Settler;
 
-/// A job that so many processes died of runs beside no other of its kind, so that the cause is told from its neighbours.
+/// A job that was running when this many processes died runs beside no other such job: so the cause is found.
 pub(crate) const DEATHS_OF_A_SUSPECT: u32 = 2;
 
 /// The right to run a job: priority, process and fencing token, as Redis wrote it. Every later transition shows it, and

@@ -16,11 +16,11 @@ use crate::inspector::{Counts, Inspector};
 use crate::scripts;
 use crate::worker_process::WorkerProcess;
 
-/// A queue is looked at so often while it is drained.
+/// How often a queue is looked at while it is drained.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
-/// So long Redis may take to take back what was claimed and not run.
+/// How long Redis may take to take back what was claimed and not run.
 const RELEASE_PATIENCE: Duration = Duration::from_secs(5);
-/// So many scheduled jobs are made due in one call.
+/// Scheduled jobs made due in one call.
 const PAGE: usize = 200;
 
 /// Which jobs a drain runs.

@@ -14,7 +14,7 @@ use crate::job::read_stored;
 use crate::process::DEAD_AFTER;
 use crate::scripts;
 
-/// A position is looked for among so many jobs of a list, and in the first chunk of a lane.
+/// A position is looked for among this many jobs of a list, and in the first chunk of a lane.
 const LOOK: usize = 1000;
 
 /// All that the queue knows of one job.

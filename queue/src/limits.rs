@@ -9,7 +9,7 @@ use crate::scripts;
 
 /// The largest weight of a priority or a group.
 const MAX_WEIGHT: u32 = 100;
-/// So many parked lanes have a new look at their limits in one call.
+/// Parked lanes whose limits are looked at anew in one call.
 const LANES: usize = 200;
 
 /// What all processes together may do with a queue. By default anything.
@@ -27,22 +27,22 @@ pub struct Limits {
     pub order: Order,
 }
 
-/// So many jobs in a time, by the generic cell rate algorithm: they are spread evenly, but after a quiet while `burst` of
+/// A number of jobs in a time, by the generic cell rate algorithm: evenly spread, but after a quiet while `burst` of
 /// them may begin at once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Rate {
-    /// So many …
+    /// How many jobs may begin …
     pub jobs: u32,
     /// … in this time.
     pub per: Duration,
-    /// So many at once, at least one.
+    /// How many may begin at once, at least one.
     pub burst: u32,
 }
 
 /// How high, normal and low priorities share what critical jobs leave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Order {
-    /// Each has so many turns of their sum, so that none starves.
+    /// Each has its number of turns in their sum, so that none starves.
     Weighted {
         /// Turns of high jobs.
         high: u32,

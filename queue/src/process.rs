@@ -16,9 +16,9 @@ use crate::error::Error;
 use crate::keys::Keys;
 use crate::scripts;
 
-/// A process beats so often …
+/// How often a process beats.
 pub const BEAT_EVERY: Duration = Duration::from_secs(2);
-/// … and is dead after this silence: its jobs go to others.
+/// A process is dead after this silence: its jobs go to others.
 pub const DEAD_AFTER: Duration = Duration::from_secs(6);
 /// A beat that takes longer has failed; the next one opens a new connection.
 const BEAT_TIMEOUT: Duration = Duration::from_millis(1500);

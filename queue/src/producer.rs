@@ -12,11 +12,11 @@ use crate::keys::Keys;
 use crate::partition::part_of;
 use crate::scripts::{self, Call};
 
-/// So many jobs go in one call at the most, so that no call takes longer than a few milliseconds.
+/// The most jobs in one call, so that no call takes longer than a few milliseconds.
 const BATCH_JOBS: usize = 256;
-/// So many bytes of payload go in one call at the most, unless one job alone has more.
+/// The most bytes of payload in one call, unless one job alone has more.
 const BATCH_BYTES: usize = 512 * 1024;
-/// So many pushes wait for their turn before a caller waits to hand its own over.
+/// Pushes that wait for their turn before a caller waits to hand its own over.
 const BACKLOG: usize = 1024;
 
 /// What became of a pushed job.

@@ -13,14 +13,14 @@ use crate::keys::Keys;
 use crate::process::DEAD_AFTER;
 use crate::scripts::{self, Call};
 
-/// A job that was running at so many deaths of its process is taken for their cause.
+/// A job that was running at this many deaths of its process is taken for their cause.
 pub const DEATHS_ALLOWED: u32 = 3;
-/// So many leases are looked at in one call.
+/// Leases checked in one call.
 const PAGE: usize = 200;
-/// Leases of processes that nobody knows of are looked for once in so many rounds.
+/// Leases of unknown processes are looked for once in this many rounds.
 const FULL_ROUNDS: u32 = 30;
 
-/// The observer must have looked without a gap for so long before it calls a process dead: after a restart or a stall of
+/// How long the observer must have looked without a gap before it calls a process dead: after a restart or a stall of
 /// Redis every beat is old, and the living need a moment to beat again.
 const WATCH: Duration = Duration::from_secs(4);
 /// Two looks further apart than this are a gap.

@@ -13,7 +13,7 @@ use crate::error::{Error, Trouble};
 use crate::keys::Keys;
 use crate::scripts::{self, Call};
 
-/// So many jobs are settled in one call at the most.
+/// The most jobs settled in one call.
 const BATCH: usize = 256;
 const FIRST_PAUSE: Duration = Duration::from_millis(50);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);

@@ -16,9 +16,9 @@ use crate::scripts;
 
 /// Look this often. A dead process is found within its silence and this time.
 pub const UPKEEP_EVERY: Duration = Duration::from_secs(1);
-/// So many jobs are looked at in one call.
+/// Jobs checked in one call.
 const PAGE: usize = 200;
-/// So many calls are made in one round at the most: the look-out for dead processes must not wait for the rest.
+/// The most calls in one round: the look-out for dead processes must not wait for the rest.
 const PAGES: usize = 20;
 
 /// Looks after one queue.

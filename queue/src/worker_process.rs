@@ -61,7 +61,7 @@ impl WorkerProcess {
         self.id
     }
 
-    /// The source of the queue's deliveries, so many at a time.
+    /// The source of the queue's deliveries, at most `concurrency` at a time.
     ///
     /// # Errors
     /// If the process was not started with this queue.

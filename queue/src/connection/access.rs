@@ -14,7 +14,7 @@ use redis::{
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 /// Every command we send is bounded; one that takes longer is stuck.
 const RESPONSE_TIMEOUT: Duration = Duration::from_secs(5);
-/// A server that acknowledges nothing for so long is gone, even if nobody closed the connection.
+/// A server that acknowledges nothing for this long is gone, even if nobody closed the connection.
 const PEER_SILENCE: Duration = Duration::from_secs(5);
 
 #[derive(Clone)]

@@ -16,7 +16,7 @@ use super::link::Link;
 use super::request::{Request, error_in, loses_connection};
 use super::slots::{SlotMap, parse_redirection, slot_of};
 
-/// A command is redirected so often at the most: twice while a slot moves, and once more for luck.
+/// The most redirections of a command: two while a slot moves, and one to spare.
 const REDIRECTIONS: usize = 3;
 
 pub(super) struct Cluster {

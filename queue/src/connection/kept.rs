@@ -8,7 +8,7 @@ use futures_util::future::{BoxFuture, Shared};
 use redis::{RedisError, RedisResult};
 use tokio::time::Instant;
 
-/// After a failed attempt its error answers everybody for so long: a server that is away is not besieged.
+/// How long the error of a failed attempt answers everybody: a server that is away is not besieged.
 const PAUSE: Duration = Duration::from_millis(100);
 
 type Attempt<T> = BoxFuture<'static, RedisResult<T>>;

@@ -11,7 +11,7 @@ use super::cluster::look_up;
 use super::server::{Server, Topology};
 use super::slots::slot_of_key;
 
-/// So often the connections are asked whether they still work: one whose other end is gone may be silent for ever.
+/// How often the connections are asked whether they still work: one whose other end is gone may be silent for ever.
 const PING_EVERY: Duration = Duration::from_secs(5);
 
 /// As sharded channels and as ordinary ones: it does not matter which of SPUBLISH and PUBLISH rings.

@@ -13,7 +13,7 @@ use super::trial::QUEUE;
 use crate::inspector::Place;
 use crate::job::{Options, batch_name, read_stored};
 
-/// The counter of an open batch stands so far above its members: see `scripts/batch.lua`.
+/// How far the counter of an open batch stands above its members: see `scripts/batch.lua`.
 const OPEN: i64 = 1 << 40;
 
 impl Snapshot {

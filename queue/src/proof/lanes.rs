@@ -19,7 +19,7 @@ use crate::scripts;
 enum Move {
     Push(usize),
     Claim(usize),
-    /// Gives so many of the claimed jobs back, beginning with this one.
+    /// Gives this many of the claimed jobs back, beginning with the one of the index.
     Release(usize, Index),
 }
 

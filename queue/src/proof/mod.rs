@@ -22,7 +22,7 @@ use proptest::test_runner::{Config, TestCaseError};
 /// What a check says.
 type Checked = Result<(), TestCaseError>;
 
-/// So many cases, or as many as `PROPTEST_CASES` says.
+/// `usual` cases, or as many as `PROPTEST_CASES` says.
 fn cases(usual: u32) -> Config {
     let config = Config { failure_persistence: None, max_shrink_iters: 20_000, ..Config::default() };
     if std::env::var_os("PROPTEST_CASES").is_some() { config } else { Config { cases: usual, ..config } }

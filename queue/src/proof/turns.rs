@@ -13,7 +13,7 @@ use crate::job::{NewJob, read_stored};
 use crate::limits::GroupLimits;
 use crate::scripts;
 
-/// So many jobs of each group, more than are claimed of it.
+/// Jobs of each group: more than are claimed of it.
 const JOBS: u128 = 500;
 
 #[derive(Clone, Debug)]
