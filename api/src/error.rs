@@ -66,7 +66,7 @@ pub(crate) enum ApiError {
     NotYourPassword(&'static str),
     /// 403: the API token may not do this; with this scope it might, or no token may.
     OutOfScope(Option<Scope>),
-    /// 404: there is no such thing, or it is somebody else's.
+    /// 404: not found, or somebody else's.
     NotFound,
     /// 404: the body or the query names something that is not there.
     Missing(Vec<InputError>),
@@ -102,11 +102,11 @@ pub(crate) enum ApiError {
     RevisionRequired,
     /// Another status that the web framework chose, such as 400 for a body that broke off.
     Framework(StatusCode),
-    /// 429: asked too often.
+    /// 429: too many requests.
     QuotaExceeded(Exceeded),
-    /// 503: too much to do at the moment.
+    /// 503: overloaded.
     Overloaded,
-    /// 503: a store is away for now.
+    /// 503: a store is unavailable for now.
     Unavailable(anyhow::Error),
     /// 500: a mistake of ours.
     Internal(anyhow::Error),
@@ -246,9 +246,7 @@ impl ApiError {
             Self::OutOfScope(None) => {
                 ("out-of-scope", "Not allowed with a token", "This needs a session; no API token may do it.")
             }
-            Self::NotFound | Self::Missing(_) => {
-                ("not-found", "Not found", "There is no such thing here, or it is not yours.")
-            }
+            Self::NotFound | Self::Missing(_) => ("not-found", "Not found", "Not found, or not yours."),
             Self::MethodNotAllowed(_) => {
                 ("method-not-allowed", "Method not allowed", "This path takes other methods; see the header Allow.")
             }
@@ -262,7 +260,7 @@ impl ApiError {
             Self::StillRunning => (
                 "idempotency-key-in-use",
                 "Still running",
-                "A request with this idempotency key is being worked on; ask again.",
+                "A request with this idempotency key is still running; try again.",
             ),
             Self::SittingRequired => {
                 ("sitting-required", "Not started", "This test has a time limit: start it, and hand in while it runs.")
@@ -294,12 +292,12 @@ impl ApiError {
             ),
             Self::Framework(_) => ("bad-request", "Bad request", "The request cannot be understood."),
             Self::QuotaExceeded(_) => {
-                ("quota-exceeded", "Too often", "This was asked too often; see Retry-After and violated-policies.")
+                ("quota-exceeded", "Too many requests", "Too many requests; see Retry-After and violated-policies.")
             }
             Self::Overloaded => {
-                ("temporary-reduced-capacity", "Too busy", "There is too much to do at the moment; see Retry-After.")
+                ("temporary-reduced-capacity", "Too busy", "The service is overloaded; see Retry-After.")
             }
-            Self::Unavailable(_) => ("unavailable", "Unavailable", "A part of the service is away; ask again."),
+            Self::Unavailable(_) => ("unavailable", "Unavailable", "A dependency is unavailable; try again."),
             Self::Internal(_) => ("internal", "Internal error", "Something went wrong here; it has been noted."),
         }
     }

@@ -25,15 +25,15 @@ const REFUSALS: &[(u16, &str)] = &[
     (400, "The body is not JSON, or broke off."),
     (401, "Nobody is signed in, or the address and the password do not belong together."),
     (403, "Signed in, but not allowed to; or the request comes from another site."),
-    (404, "There is no such thing, or it is somebody else's."),
+    (404, "Not found, or somebody else's."),
     (409, "The thing is not in a state for this."),
     (412, "The thing has changed since it was read."),
     (413, "The body is larger than the path takes."),
     (415, "The body is of another type than the path takes."),
     (422, "Understood, but wrong: `errors` says where."),
-    (429, "Too often; `Retry-After` says when again."),
+    (429, "Too many requests; `Retry-After` says when to try again."),
     (500, "A mistake of ours."),
-    (503, "Too much to do, or a store is away; `Retry-After` says when again."),
+    (503, "Overloaded, or a dependency is unavailable; `Retry-After` says when to try again."),
 ];
 /// What any request can meet.
 const ALWAYS: &[u16] = &[422, 429, 500, 503];

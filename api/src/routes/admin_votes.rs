@@ -142,7 +142,7 @@ async fn settle(app: &App, caller: &SignedIn, id: VoteId, decision: Decision) ->
     let mut tx = app.database.begin().await?;
     match moderation::settle(&mut tx, id, decision, caller.user.id).await? {
         Settled::Changed => Ok(tx.commit().await?),
-        Settled::Unchanged => Err(ApiError::Conflict("That is decided about this vote already.")),
+        Settled::Unchanged => Err(ApiError::Conflict("This vote has already been decided.")),
         Settled::Unknown => Err(ApiError::NotFound),
     }
 }

@@ -57,7 +57,9 @@ pub enum Role {
 
 fn probes() -> Vec<Path> {
     vec![
-        at("/api/health").get(Anyone, health::detail, "How this process and its stores are, for people.").exempt(),
+        at("/api/health")
+            .get(Anyone, health::detail, "The health of this process and its stores, for people.")
+            .exempt(),
         at("/api/health/live").get(Anyone, health::live, "Whether this process is alive.").exempt(),
         at("/api/health/ready").get(Anyone, health::ready, "Whether this process can serve.").exempt(),
         at("/api/metrics")
@@ -125,7 +127,7 @@ fn accounts() -> Vec<Path> {
         at("/api/me/tokens")
             .get(SignedIn, api_tokens::list, "The caller's API tokens, the newest first.")
             .session_only()
-            .post(SignedIn, api_tokens::issue, "Makes an API token, which is shown this once.")
+            .post(SignedIn, api_tokens::issue, "Makes an API token, which is shown only once.")
             .also(&[409])
             .limited(&policies::TOKENS),
         at("/api/me/tokens/{id}").delete(SignedIn, api_tokens::revoke, "Revokes one of the caller's API tokens."),
@@ -149,7 +151,7 @@ fn exams() -> Vec<Path> {
         ),
         at("/api/attempts")
             .get(SignedIn, attempts::list, "The caller's attempts, the newest first.")
-            .post(SignedIn, attempts::submit, "Hands in the answers to a test; a job grades them.")
+            .post(SignedIn, attempts::submit, "Submits the answers to a test; a job grades them.")
             .also(&[404])
             .limited(&policies::ATTEMPTS)
             .scope(Scope::AttemptsWrite),
@@ -168,12 +170,12 @@ fn exams() -> Vec<Path> {
             .scope(Scope::AttemptsWrite),
         at("/api/sittings/{id}").get(SignedIn, sittings::show, "One of the caller's sittings with its questions."),
         at("/api/sittings/{id}/answers")
-            .put(SignedIn, sittings::save, "Saves the working state, handed in when the time is over.")
+            .put(SignedIn, sittings::save, "Saves the answers so far; they are submitted when the time is over.")
             .limited(&policies::ANSWERS)
             .also(&[409])
             .scope(Scope::AttemptsWrite),
         at("/api/practice")
-            .post(SignedIn, practice::begin, "A set of questions that the caller knows least.")
+            .post(SignedIn, practice::begin, "Makes a practice set of the caller's weakest questions.")
             .limited(&policies::PRACTICE)
             .also(&[404])
             .scope(Scope::AttemptsWrite),
@@ -181,7 +183,7 @@ fn exams() -> Vec<Path> {
             .get(SignedIn, question_bank::search, "Questions, filtered and searched.")
             .limited(&policies::SEARCH),
         at("/api/question-bank/topics").get(SignedIn, question_bank::topics, "Subjects and topics with their counts."),
-        at("/api/me/topics").get(SignedIn, topics::list, "What the caller knows of each topic."),
+        at("/api/me/topics").get(SignedIn, topics::list, "How well the caller knows each topic."),
     ]
 }
 
@@ -215,10 +217,10 @@ fn results() -> Vec<Path> {
     vec![
         at("/api/jobs/{id}")
             .get(SignedIn, jobs::show, "One of the caller's jobs.")
-            .delete(SignedIn, jobs::cancel, "Cancels one of the caller's jobs that does not run yet.")
+            .delete(SignedIn, jobs::cancel, "Cancels one of the caller's jobs before it runs.")
             .also(&[409])
             .scope(Scope::JobsWrite),
-        at("/api/notifications").get(SignedIn, notifications::list, "What the caller was told, the newest first."),
+        at("/api/notifications").get(SignedIn, notifications::list, "The caller's notifications, the newest first."),
         at("/api/notifications/read-all")
             .post(SignedIn, notifications::read_all, "Marks all notifications as read.")
             .scope(Scope::NotificationsWrite),
@@ -240,7 +242,7 @@ fn descriptions() -> Vec<Path> {
 fn rankings() -> Vec<Path> {
     vec![
         at("/api/leaderboard")
-            .get(SignedIn, leaderboard::show, "The best of a test, and where the caller stands.")
+            .get(SignedIn, leaderboard::show, "A test's best scores, and where the caller stands.")
             .also(&[404])
             .worth(Worth::Ranking),
         at("/api/leaderboard/neighbours")
@@ -255,7 +257,7 @@ fn rankings() -> Vec<Path> {
             .get(SignedIn, models::ranking, "The AI models by the students' votes.")
             .worth(Worth::Ranking),
         at("/api/models/{slug}/vote")
-            .post(SignedIn, models::vote, "Rates an AI model, or takes that back.")
+            .post(SignedIn, models::vote, "Votes on an AI model, or withdraws the vote.")
             .limited(&policies::VOTES)
             .scope(Scope::VotesWrite),
     ]
@@ -264,16 +266,12 @@ fn rankings() -> Vec<Path> {
 fn operators() -> Vec<Path> {
     vec![
         at("/api/admin/imports")
-            .get(Admins, admin_imports::list, "The files that were handed in, the newest first.")
-            .post(Admins, admin_imports::hand_in, "Hands in a file of questions; a job makes a test of it.")
+            .get(Admins, admin_imports::list, "The uploaded files, the newest first.")
+            .post(Admins, admin_imports::hand_in, "Uploads a file of questions; a job makes a test of it.")
             .also(&[409])
             .limited(&policies::IMPORTS)
             .worth(Worth::Ranking),
-        at("/api/admin/imports/{id}").get(
-            Admins,
-            admin_imports::show,
-            "A file that was handed in, and what became of it.",
-        ),
+        at("/api/admin/imports/{id}").get(Admins, admin_imports::show, "An uploaded file, and what became of it."),
         at("/api/admin/imports/{id}/report").get(
             Admins,
             admin_imports::report,
@@ -292,13 +290,13 @@ fn operators() -> Vec<Path> {
             .also(&[409])
             .delete(Admins, admin_tests::remove, "Archives a test; nothing that was taken is deleted."),
         at("/api/admin/tests/{id}/publish")
-            .post(Admins, admin_tests::publish, "Makes the draft what students get.")
+            .post(Admins, admin_tests::publish, "Publishes the draft to students.")
             .also(&[409]),
-        at("/api/admin/tests/{id}/archive").post(Admins, admin_tests::archive, "Takes a test from the students."),
+        at("/api/admin/tests/{id}/archive").post(Admins, admin_tests::archive, "Withdraws a test from students."),
         at("/api/admin/tests/{id}/versions").get(
             Admins,
             admin_tests::versions,
-            "What was published, the newest first.",
+            "The published versions, the newest first.",
         ),
         at("/api/admin/ai-usage").get(Admins, ai::usage::all, "What all users' AI calls used, by day and model."),
         at("/api/admin/models").post(Admins, admin_models::create, "Adds an AI model to vote on.").also(&[409]),
@@ -333,7 +331,7 @@ fn steering() -> Vec<Path> {
         at("/api/admin/schedules/{name}/pause").post(
             Admins,
             admin_schedules::pause,
-            "Lets a schedule rest; what falls into its rest is left out.",
+            "Pauses a schedule; ticks meanwhile are skipped.",
         ),
         at("/api/admin/schedules/{name}/resume").post(
             Admins,
@@ -353,7 +351,7 @@ fn steering() -> Vec<Path> {
             .post(Admins, admin_jobs::cancel, "Ends a job, even while it runs.")
             .also(&[409]),
         at("/api/admin/jobs/{id}/retry")
-            .post(Admins, admin_jobs::retry, "Opens a dead or cancelled job again.")
+            .post(Admins, admin_jobs::retry, "Reopens a dead or cancelled job.")
             .also(&[409]),
     ]
 }

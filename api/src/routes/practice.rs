@@ -1,4 +1,4 @@
-//! Practice: a set of questions that the caller knows least.
+//! Practice: a set of the caller's weakest questions.
 
 use actix_web::{HttpRequest, web};
 use bellwork_shared::question_bank::Filter;

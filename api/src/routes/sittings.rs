@@ -50,7 +50,7 @@ pub(super) async fn start(
 ) -> Result<Created<SittingSheet>, ApiError> {
     let sheet = app.catalogue.current(id.0).await?.ok_or(ApiError::NotFound)?;
     let limit = sheet.test.time_limit.as_ref().map(|limit| limit.0);
-    let limit = limit.ok_or(ApiError::Conflict("This test has no time limit: hand in without a start."))?;
+    let limit = limit.ok_or(ApiError::Conflict("This test is not timed; submit it directly."))?;
     let mut tx = app.database.begin().await?;
     let mut started = Started::new(trace_parent(&request));
     let sitting = started.sitting(&mut tx, caller.user.id, &sheet, limit).await?;
@@ -90,7 +90,7 @@ impl Started {
             return Ok(id);
         }
         let faster = sittings::live(conn, user, sheet.test.id).await?;
-        faster.ok_or(ApiError::Conflict("Another request has started and ended a sitting; ask again."))
+        faster.ok_or(ApiError::Conflict("Another request has started and ended a sitting; try again."))
     }
 
     /// Does what the closing job has not come to yet, if the sitting's time is over.
