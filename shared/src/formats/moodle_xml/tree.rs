@@ -5,7 +5,7 @@ use quick_xml::Reader;
 use quick_xml::escape::resolve_predefined_entity;
 use quick_xml::events::{BytesStart, Event};
 
-/// So deep elements stand in each other at the most; Moodle needs seven.
+/// The deepest that elements are nested; Moodle needs seven.
 const MAX_DEPTH: usize = 32;
 /// The most elements in one question.
 const MAX_ELEMENTS: usize = 20_000;
