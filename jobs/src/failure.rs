@@ -10,7 +10,7 @@ pub enum Failure {
     /// It may work later: charged as an attempt, retried after the backoff.
     #[error("{reason}")]
     Retry {
-        /// What happened, for an operator.
+        /// What happened, and behind a colon why; whoever submitted the job is shown the first part alone.
         reason: String,
         /// The least time to wait, if the other side named one (`Retry-After`).
         after: Option<Duration>,
@@ -18,7 +18,7 @@ pub enum Failure {
     /// It will never work: given up at once.
     #[error("{reason}")]
     Fatal {
-        /// What happened, for an operator.
+        /// What happened, and behind a colon why; whoever submitted the job is shown the first part alone.
         reason: String,
     },
     /// It is too early: tried again after this time, uncharged.

@@ -126,7 +126,9 @@ async fn a_job_that_kills_three_workers_is_given_up_with_the_evidence_and_others
     let harmless = student.submit(&test, &simple_answers(&test)).await;
     student.attempt_in(harmless["id"].as_str().unwrap(), &["graded"]).await;
     student.attempt_in(poison["id"].as_str().unwrap(), &["failed"]).await;
-    let job = student.get(&format!("/api/jobs/{}", poison["job_id"].as_str().unwrap())).await;
+    let path = format!("/api/jobs/{}", poison["job_id"].as_str().unwrap());
+    assert_eq!(student.get(&path).await["error"], "poison");
+    let job = installation.admin(&api).await.get(&path).await;
     let error = job["error"].as_str().unwrap();
     assert!(error.contains("poison") && error.contains(&format!("\"pid\":{last_pid}")), "{error}");
     assert_eq!((&job["state"], &job["attempt"]), (&"dead".into(), &0.into()), "deaths are no failures: {job}");

@@ -35,7 +35,7 @@ pub(super) struct JobView {
     run_at: DateTime<Utc>,
     created_at: DateTime<Utc>,
     finished_at: Option<DateTime<Utc>>,
-    /// Why the last run failed: the cause for operators, for others that it did.
+    /// What failed in the last run that did; operators are told why, too.
     error: Option<String>,
     result: Option<Value>,
 }
@@ -63,14 +63,10 @@ fn visible(row: Option<JobRow>, caller: &SignedIn, scope: Scope) -> Result<JobRo
 }
 
 impl JobView {
-    /// What went wrong is told to operators alone: it may name hosts, processes and settings.
+    /// A failure reads `what: why`, and the why may name hosts, processes and settings: it is for operators.
     fn for_its_submitter(self) -> Self {
-        let told = match self.state {
-            JobState::Dead => "It failed for good. Somebody who runs this service can see why and try it again.",
-            JobState::Cancelled | JobState::Done => "An earlier run failed.",
-            _ => "The last run failed; another follows by itself.",
-        };
-        Self { error: self.error.map(|_| told.to_owned()), ..self }
+        let what = |error: String| error.split([':', '(', '{']).next().unwrap_or_default().trim().to_owned();
+        Self { error: self.error.map(what), ..self }
     }
 }
 

@@ -27,14 +27,14 @@ async fn a_job_tells_how_far_it_is(database: PgPool) {
         "finished_at": null, "error": null, "result": null,
     });
     assert_eq!(job, expected);
-    sqlx::query("update jobs set state = 'retrying', attempts = 2, last_error = 'it broke'")
+    sqlx::query("update jobs set state = 'retrying', attempts = 2, last_error = 'it broke: on host 7 (pid 12)'")
         .execute(&app.database)
         .await
         .unwrap();
     let job = student.get(&path).await.body;
     assert_eq!((&job["state"], &job["attempt"]), (&json!("retrying"), &json!(2)));
-    assert_eq!(job["error"], "The last run failed; another follows by itself.", "the cause may name hosts");
-    assert_eq!(app.admin().await.get(&path).await.body["error"], "it broke");
+    assert_eq!(job["error"], "it broke", "why may name hosts");
+    assert_eq!(app.admin().await.get(&path).await.body["error"], "it broke: on host 7 (pid 12)");
     app.stop().await;
 }
 
