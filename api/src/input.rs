@@ -23,7 +23,8 @@ use utoipa::openapi::schema::{Schema, SchemaType, Type};
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::describe::{Description, Parameters, Takes};
-use crate::error::{ApiError, InputError};
+use crate::error::ApiError;
+use crate::problem::InputError;
 
 /// The largest body, in bytes: a test of 500 questions with their keys and explanations fits.
 pub(crate) const MAX_BODY: usize = 1024 * 1024;

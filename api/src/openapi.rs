@@ -16,8 +16,8 @@ use utoipa::openapi::{
 
 use crate::auth::Access;
 use crate::describe::Description;
-use crate::error::{PROBLEM_JSON, Problem};
 use crate::limits::Limit;
+use crate::problem::{PROBLEM_JSON, Problem};
 use crate::routes::path::{Method, Operation, Path};
 
 /// What every answer of a status means; the detail of the problem says more.
@@ -31,6 +31,7 @@ const REFUSALS: &[(u16, &str)] = &[
     (413, "The body is larger than the path takes."),
     (415, "The body is of another type than the path takes."),
     (422, "Understood, but wrong: `errors` says where."),
+    (428, "The header If-Match is missing."),
     (429, "Too many requests; `Retry-After` says when to try again."),
     (500, "A mistake of ours."),
     (503, "Overloaded, or a dependency is unavailable; `Retry-After` says when to try again."),

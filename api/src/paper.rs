@@ -10,8 +10,9 @@ use bellwork_shared::sittings;
 
 use crate::app::App;
 use crate::auth::SignedIn;
-use crate::error::{ApiError, InputError};
+use crate::error::ApiError;
 use crate::input::Object;
+use crate::problem::InputError;
 
 /// How long a student who read a test before its next version was published may submit the version they read.
 const SUPERSEDED_HOURS: i32 = 24;

@@ -18,9 +18,10 @@ use crate::app::App;
 use crate::auth::SignedIn;
 use crate::cursor::{Cursors, Listed, Page};
 use crate::describe::{Answers, Description};
-use crate::error::{ApiError, InputError};
+use crate::error::ApiError;
 use crate::input::{Id, Query};
 use crate::observe::trace_parent;
+use crate::problem::InputError;
 use crate::reply::{Accepted, Json};
 use crate::upload::Upload;
 

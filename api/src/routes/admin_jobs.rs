@@ -16,8 +16,9 @@ use utoipa::{IntoParams, ToSchema};
 use super::jobs::{JobView, shown, view};
 use crate::app::App;
 use crate::cursor::{Cursors, Listed, Page};
-use crate::error::{ApiError, InputError};
+use crate::error::ApiError;
 use crate::input::{Id, Query};
+use crate::problem::InputError;
 use crate::reply::Json;
 
 /// How long an answer waits for Redis to say what runs.

@@ -18,8 +18,9 @@ use utoipa::{PartialSchema, ToSchema};
 use crate::app::App;
 use crate::auth::SignedIn;
 use crate::cursor::{Cursors, Listed, Page};
-use crate::error::{ApiError, InputError};
+use crate::error::ApiError;
 use crate::input::{Body, Id, Query};
+use crate::problem::InputError;
 use crate::reply::{Created, Json, NoContent};
 use crate::revision::{IfMatch, MustMatch, Revised};
 

@@ -15,8 +15,9 @@ use utoipa::ToSchema;
 use crate::app::App;
 use crate::auth::InSession;
 use crate::cursor::{Cursors, Listed, Page};
-use crate::error::{ApiError, InputError};
+use crate::error::ApiError;
 use crate::input::{Body, Id, Query};
+use crate::problem::InputError;
 use crate::reply::{Created, Json, NoContent};
 
 /// There are fewer scopes; a client may name one twice.

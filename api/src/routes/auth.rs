@@ -15,9 +15,10 @@ use utoipa::ToSchema;
 use super::links;
 use crate::app::App;
 use crate::auth::{InSession, expired_cookie};
-use crate::error::{ApiError, InputError};
+use crate::error::ApiError;
 use crate::input::Body;
 use crate::limits;
+use crate::problem::InputError;
 use crate::reply::{Created, Json, NoContent, WithCookie};
 use crate::sign_in::{self, Opened, SignedInReply, Verdict, with_cookies};
 
