@@ -356,29 +356,41 @@ fn steering() -> Vec<Path> {
     ]
 }
 
-/// All groups of paths, and the roles that serve them.
-const GROUPS: &[(&[Role], fn() -> Vec<Path>)] = &[
-    (&[Role::All, Role::Web], accounts),
-    (&[Role::All, Role::Web], exams),
-    (&[Role::All, Role::Web], study_aids),
-    (&[Role::All, Role::Web], results),
-    (&[Role::All, Role::Web], descriptions),
-    (&[Role::All, Role::Web], rankings),
-    (&[Role::All, Role::Web], operators),
-    (&[Role::All, Role::Web], steering),
-    (&[Role::All, Role::Stream], streams),
-    (&[Role::All, Role::Web, Role::Stream], probes),
+/// A group of paths, and the roles that serve it.
+struct Group {
+    roles: &'static [Role],
+    paths: fn() -> Vec<Path>,
+}
+
+const fn group(roles: &'static [Role], paths: fn() -> Vec<Path>) -> Group {
+    Group { roles, paths }
+}
+
+const WEB: &[Role] = &[Role::All, Role::Web];
+
+/// All groups, in the order in which the documents show them.
+const GROUPS: &[Group] = &[
+    group(WEB, accounts),
+    group(WEB, exams),
+    group(WEB, study_aids),
+    group(WEB, results),
+    group(WEB, descriptions),
+    group(WEB, rankings),
+    group(WEB, operators),
+    group(WEB, steering),
+    group(&[Role::All, Role::Stream], streams),
+    group(&[Role::All, Role::Web, Role::Stream], probes),
 ];
 
 /// Every path of this release, whatever a process serves of it.
 pub(crate) fn all() -> Vec<Path> {
-    GROUPS.iter().flat_map(|(_, group)| group()).collect()
+    GROUPS.iter().flat_map(|group| (group.paths)()).collect()
 }
 
 /// Registers what `role` serves. Any other path is a 404.
 pub(crate) fn register(services: &mut ServiceConfig, role: Role) {
-    let served = GROUPS.iter().filter(|(roles, _)| roles.contains(&role));
-    for path in served.flat_map(|(_, group)| group()) {
+    let served = GROUPS.iter().filter(|group| group.roles.contains(&role));
+    for path in served.flat_map(|group| (group.paths)()) {
         services.service(path.into_resource());
     }
     services.default_service(web::to(async || -> Result<String, ApiError> { Err(ApiError::NotFound) }));
