@@ -51,7 +51,7 @@ pub(crate) async fn attempt<'a>(
 
 /// Whether a password is the account's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum PasswordCheck {
     /// It is.
     Right,
     /// It is not, or there is no such account.
@@ -67,13 +67,13 @@ pub(crate) async fn verify(
     attempt: &Attempt<'_>,
     password: String,
     stored: Option<String>,
-) -> Result<Verdict, ApiError> {
+) -> Result<PasswordCheck, ApiError> {
     let charged = app.throttle.charge(attempt).await?;
     if !app.passwords.verify(password, stored).await? {
-        return Ok(Verdict::Wrong);
+        return Ok(PasswordCheck::Wrong);
     }
     app.throttle.forgive(charged).await;
-    Ok(Verdict::Right)
+    Ok(PasswordCheck::Right)
 }
 
 /// Opens a session.

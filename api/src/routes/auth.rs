@@ -17,7 +17,7 @@ use crate::auth::{InSession, expired_cookie};
 use crate::error::{ApiError, InputError};
 use crate::input::Body;
 use crate::reply::{Created, Json, NoContent, WithCookie};
-use crate::sign_in::{self, Opened, SignedInReply, Verdict, with_cookies};
+use crate::sign_in::{self, Opened, PasswordCheck, SignedInReply, with_cookies};
 
 /// Who registers.
 #[derive(Deserialize, ToSchema)]
@@ -84,8 +84,8 @@ pub(super) async fn login(
     };
     let (user, stored) = known.unzip();
     // The connection is back in its pool: hashing takes long, and the pool is for short work.
-    let verdict = sign_in::verify(&app, &attempt, password.clone(), stored.clone()).await?;
-    let (Some(user), Some(stored), Verdict::Right) = (user, stored, verdict) else {
+    let check = sign_in::verify(&app, &attempt, password.clone(), stored.clone()).await?;
+    let (Some(user), Some(stored), PasswordCheck::Right) = (user, stored, check) else {
         return Err(ApiError::WrongCredentials);
     };
     renew_hash(&app, &user, password, &stored).await?;

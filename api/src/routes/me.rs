@@ -17,7 +17,7 @@ use crate::caches::Caches;
 use crate::error::ApiError;
 use crate::input::Body;
 use crate::reply::{Json, NoContent, WithCookie};
-use crate::sign_in::{self, Opened, SignedInReply, Verdict, with_cookies};
+use crate::sign_in::{self, Opened, PasswordCheck, SignedInReply, with_cookies};
 
 /// What the caller changes of the profile.
 #[derive(Deserialize, ToSchema)]
@@ -132,7 +132,7 @@ async fn proved(
     drop(conn);
     let attempt = sign_in::attempt(app, request, &user.email).await?;
     match sign_in::verify(app, &attempt, password.as_str().to_owned(), Some(stored.clone())).await? {
-        Verdict::Right => Ok((user, stored)),
-        Verdict::Wrong => Err(ApiError::NotYourPassword(pointer)),
+        PasswordCheck::Right => Ok((user, stored)),
+        PasswordCheck::Wrong => Err(ApiError::NotYourPassword(pointer)),
     }
 }
