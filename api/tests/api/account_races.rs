@@ -1,9 +1,11 @@
-//! What is asked for by an old password at the very moment of a new password.
+//! What is asked for by an old password, or in an old session, at the very moment of a new password.
 
 use bellwork_shared::ids::UserId;
 use bellwork_shared::users::change;
 use bellwork_shared::{api_tokens, passwords, sessions};
+use chrono::{TimeDelta, Utc};
 use futures_util::future::{join, join3};
+use serde_json::json;
 use sqlx::{PgConnection, PgPool, PgTransaction};
 
 use crate::account_sessions::{OUTDATED, log_in};
@@ -81,5 +83,22 @@ async fn two_logins_that_both_renew_a_hash_both_open_a_session(database: PgPool)
     let log_in = || log_in(&app, &email, "correct horse");
     let (first, second, ()) = join3(log_in(), log_in(), release).await;
     assert_eq!((first.status.as_u16(), second.status.as_u16()), (200, 200), "{first:?} {second:?}");
+    app.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn a_token_asked_for_during_a_reset_does_not_outlive_it(database: PgPool) {
+    let app = Application::start(database.clone()).await;
+    let student = app.student().await;
+    let wanted = json!({ "name": "laptop", "scopes": ["read"], "expires_at": Utc::now() + TimeDelta::days(1) });
+    let mut held = hold(&database, student.id).await;
+    let change = async {
+        held_up(&database, 1).await;
+        reset(&mut held, student.id, "battery staple").await;
+        held.commit().await.unwrap();
+    };
+    let (issued, ()) = join(student.post("/api/me/tokens", &wanted), change).await;
+    issued.problem(401);
+    assert_eq!(app.count("api_tokens").await, 0);
     app.stop().await;
 }
