@@ -23,8 +23,6 @@ use crate::client::site;
 pub(crate) use device::Device;
 use local::Local;
 
-/// A Redis that takes longer is taken for away: then this process counts for itself.
-const REDIS_TIMEOUT: Duration = Duration::from_millis(100);
 /// So long an address stays known from which somebody has signed in.
 const KNOWN_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 /// So many bytes of a key's digest are kept: more than collide.
@@ -105,14 +103,16 @@ pub(crate) struct Wait(pub(crate) Duration);
 pub(crate) struct Throttle {
     redis: Connection,
     prefix: Arc<str>,
+    /// A Redis that takes longer counts as away.
+    patience: Duration,
     local: Local,
 }
 
 impl Throttle {
-    /// Keeps its buckets in `redis` under `prefix`.
+    /// Keeps its buckets in `redis` under `prefix`; while Redis takes longer than `patience`, this process counts.
     #[must_use]
-    pub(crate) fn new(redis: Connection, prefix: &str) -> Self {
-        Self { redis, prefix: prefix.into(), local: Local::default() }
+    pub(crate) fn new(redis: Connection, prefix: &str, patience: Duration) -> Self {
+        Self { redis, prefix: prefix.into(), patience, local: Local::default() }
     }
 
     /// Lets an attempt to sign in through, and charges it.
@@ -135,7 +135,7 @@ impl Throttle {
             call.key(key);
         });
         call.arg(last).arg(milliseconds(KNOWN_FOR));
-        if !matches!(timeout(REDIS_TIMEOUT, call.invoke_async::<()>(&mut redis)).await, Ok(Ok(()))) {
+        if !matches!(timeout(self.patience, call.invoke_async::<()>(&mut redis)).await, Ok(Ok(()))) {
             self.local.forgive(&keys, last);
         }
     }
@@ -164,7 +164,7 @@ impl Throttle {
         for rule in RULES {
             call.arg(rule.free).arg(milliseconds(rule.forgiven_in)).arg(milliseconds(rule.longest));
         }
-        match timeout(REDIS_TIMEOUT, call.invoke_async::<(f64, usize)>(&mut redis)).await {
+        match timeout(self.patience, call.invoke_async::<(f64, usize)>(&mut redis)).await {
             Ok(Ok((0.0, last))) => Ok(last),
             Ok(Ok((wait, _))) => Err(Wait(Duration::from_secs_f64(wait / 1000.0))),
             Ok(Err(error)) => {

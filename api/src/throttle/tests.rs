@@ -2,14 +2,18 @@ use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use bellwork_queue::Server;
+use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use super::*;
 
+/// So much patience that a busy machine changes nothing.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 fn throttle() -> Throttle {
     let url = std::env::var("TEST_REDIS_URL").expect("TEST_REDIS_URL is set: scripts/test does it");
     let server: Server = url.parse().unwrap();
-    Throttle::new(server.connection(), &format!("test-{}", Uuid::new_v4().simple()))
+    Throttle::new(server.connection(), &format!("test-{}", Uuid::new_v4().simple()), PATIENCE)
 }
 
 fn attempt(account: &str, host: u8, device: Option<Device>) -> Attempt<'_> {
@@ -38,7 +42,7 @@ fn delays_double_and_failures_are_forgiven() {
 
 fn throttle_without_redis() -> Throttle {
     let server: Server = "redis://127.0.0.1:1".parse().unwrap();
-    Throttle::new(server.connection(), "test")
+    Throttle::new(server.connection(), "test", PATIENCE)
 }
 
 #[test]
@@ -147,6 +151,17 @@ async fn without_redis_this_process_counts() {
         let charged = throttle.charge(&other).await.expect("a success takes its charge back");
         throttle.forgive(charged).await;
     }
+}
+
+#[tokio::test]
+async fn a_slow_redis_is_waited_for_as_long_as_configured() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server: Server = format!("redis://{}", silent.local_addr().unwrap()).parse().unwrap();
+    let attempt = attempt("ada@example.com", 1, None);
+    let hasty = Throttle::new(server.connection(), "test", Duration::from_millis(1));
+    timeout(PATIENCE, hasty.charge(&attempt)).await.expect("this process counts soon").unwrap();
+    let patient = Throttle::new(server.connection(), "test", PATIENCE);
+    timeout(Duration::from_millis(300), patient.charge(&attempt)).await.expect_err("it waits for Redis");
 }
 
 #[tokio::test]
