@@ -3,6 +3,7 @@
 use actix_web::HttpRequest;
 use actix_web::cookie::Cookie;
 use actix_web::http::header;
+use bellwork_shared::ids::SessionId;
 use bellwork_shared::sessions;
 use bellwork_shared::tokens::Token;
 use bellwork_shared::users::User;
@@ -16,7 +17,7 @@ use crate::auth::{cookie, device, device_cookie};
 use crate::client::client_address;
 use crate::error::ApiError;
 use crate::reply::WithCookie;
-use crate::throttle::{Attempt, Device};
+use crate::throttle::{Attempt, Device, KnownBy};
 
 /// So much of a client's account of itself is kept.
 const MAX_USER_AGENT: usize = 200;
@@ -45,8 +46,22 @@ pub(crate) async fn attempt<'a>(
     account: &'a str,
 ) -> Result<Attempt<'a>, ApiError> {
     let key = app.installation().await?.cursor_key.as_str();
-    let device = device(request, &app.config, key, account);
-    Ok(Attempt { key, account, address: client_address(request), device })
+    let known_by = device(request, &app.config, key, account).map_or(KnownBy::Address, KnownBy::Device);
+    Ok(Attempt { key, account, address: client_address(request), known_by })
+}
+
+/// Who has signed in to `account` and proves once more to know its password.
+///
+/// # Errors
+/// If the installation has not been read yet and the database fails.
+pub(crate) async fn attempt_in_session<'a>(
+    app: &'a App,
+    request: &HttpRequest,
+    account: &'a str,
+    session: SessionId,
+) -> Result<Attempt<'a>, ApiError> {
+    let key = app.installation().await?.cursor_key.as_str();
+    Ok(Attempt { key, account, address: client_address(request), known_by: KnownBy::Session(session) })
 }
 
 /// Whether a password is the account's.

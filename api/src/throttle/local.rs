@@ -35,7 +35,7 @@ impl Local {
 
     pub(super) fn ask_at(&self, now: Instant, keys: &Keys, counting: Counting, cost: u32) -> Result<usize, Wait> {
         let charged = match counting {
-            Counting::Device => 0..1,
+            Counting::Own => 0..1,
             Counting::Address => 2..3,
             Counting::Login => 1..4,
         };

@@ -2,9 +2,13 @@
 //!
 //! Failures fill buckets that empty by themselves; a full one closes for a time that doubles with each further failure. An
 //! attempt counts for the account from this address, for the address, and for the account wherever it comes from. A
-//! client that has signed in before brings a [`Device`] and has a bucket of its own; one that has done so from the same
-//! address is not slowed by failures elsewhere. So an attacker closes doors only behind himself. Each attempt is charged
-//! before the password is looked at, so that many at once gain nothing, and is given back if it succeeds.
+//! client that has signed in before brings a [`Device`] and has a bucket of its own, as has one that is signed in: what
+//! others fill does not slow it. One that has signed in from the same address before is not slowed by failures elsewhere.
+//! So an attacker closes doors only behind himself, but for those who are new both by device and by address: while many
+//! addresses guess for their account, these share its short delays.
+//!
+//! Each attempt is charged before the password is looked at, so that many at once gain nothing, and is given back if it
+//! succeeds.
 
 mod device;
 mod local;
@@ -14,6 +18,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use bellwork_queue::Connection;
+use bellwork_shared::ids::SessionId;
 use hmac::{Hmac, KeyInit, Mac};
 use redis::Script;
 use sha2::Sha256;
@@ -48,14 +53,14 @@ const OWN: Rule = Rule { free: 5, forgiven_in: Duration::from_secs(300), longest
 const ADDRESS: Rule = Rule { free: 50, forgiven_in: Duration::from_secs(15), longest: Duration::from_secs(60) };
 /// Many addresses that guess for one account share this. Short delays: a student on a new device may be among them.
 const ACCOUNT: Rule = Rule { free: 30, forgiven_in: Duration::from_secs(60), longest: Duration::from_secs(60) };
-/// In the order of the buckets: device, account from this address, address, account.
+/// In the order of the buckets: the client's own, account from this address, address, account.
 const RULES: [Rule; 4] = [OWN, OWN, ADDRESS, ACCOUNT];
 
 /// Whose failures count for an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Counting {
-    /// Those of the client's device.
-    Device,
+    /// Those of the client itself, by its session or its device.
+    Own,
     /// Those from the address, for whatever account.
     Address,
     /// Those for the account from the address, from the address, and for the account.
@@ -65,11 +70,22 @@ enum Counting {
 impl Counting {
     const fn name(self) -> &'static str {
         match self {
-            Self::Device => "device",
+            Self::Own => "own",
             Self::Address => "address",
             Self::Login => "login",
         }
     }
+}
+
+/// What the throttle knows a client by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum KnownBy {
+    /// A session of the account, which it is signed in to already.
+    Session(SessionId),
+    /// A device that has signed in to the account before.
+    Device(Device),
+    /// No more than its address.
+    Address,
 }
 
 /// Who tries.
@@ -81,8 +97,8 @@ pub(crate) struct Attempt<'a> {
     pub(crate) account: &'a str,
     /// Where the client is.
     pub(crate) address: IpAddr,
-    /// The account's device that the client has.
-    pub(crate) device: Option<Device>,
+    /// What else is known of it.
+    pub(crate) known_by: KnownBy,
 }
 
 /// The keys of an attempt's buckets, and of its known address.
@@ -120,7 +136,10 @@ impl Throttle {
     /// # Errors
     /// If it comes too early.
     pub(crate) async fn charge(&self, attempt: &Attempt<'_>) -> Result<Charged, Wait> {
-        let counting = if attempt.device.is_some() { Counting::Device } else { Counting::Login };
+        let counting = match attempt.known_by {
+            KnownBy::Session(_) | KnownBy::Device(_) => Counting::Own,
+            KnownBy::Address => Counting::Login,
+        };
         let keys = self.keys(attempt);
         let last = self.ask(&keys, counting, 1).await?;
         Ok(Charged { keys, last })
@@ -184,13 +203,17 @@ impl Throttle {
     fn keys(&self, attempt: &Attempt<'_>) -> Keys {
         let address = site(attempt.address).to_string();
         let account = attempt.account.to_ascii_lowercase();
-        let device = attempt.device.map(|device| device.name()).unwrap_or_default();
+        let (own, client) = match attempt.known_by {
+            KnownBy::Session(session) => ("session", session.to_string()),
+            KnownBy::Device(device) => ("device", device.name()),
+            KnownBy::Address => ("nobody", String::new()),
+        };
         let name = |kind: &str, parts: [&str; 2]| {
             let digest = digest(attempt.key, kind, parts);
             format!("{{{}:throttle}}:{kind}:{digest}", self.prefix)
         };
         [
-            name("device", [&account, &device]),
+            name(own, [&account, &client]),
             name("pair", [&account, &address]),
             name("address", [&address, ""]),
             name("account", [&account, ""]),

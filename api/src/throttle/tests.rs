@@ -17,7 +17,8 @@ fn throttle() -> Throttle {
 }
 
 fn attempt(account: &str, host: u8, device: Option<Device>) -> Attempt<'_> {
-    Attempt { key: "key", account, address: Ipv4Addr::new(192, 0, 2, host).into(), device }
+    let known_by = device.map_or(KnownBy::Address, KnownBy::Device);
+    Attempt { key: "key", account, address: Ipv4Addr::new(192, 0, 2, host).into(), known_by }
 }
 
 #[test]
@@ -73,7 +74,7 @@ async fn redis_and_the_process_count_alike() {
         let attempt = attempt("ada@example.com", 1, device);
         let (throttle, local) = (throttle(), Local::default());
         let keys = throttle.keys(&attempt);
-        let counting = if device.is_some() { Counting::Device } else { Counting::Login };
+        let counting = if device.is_some() { Counting::Own } else { Counting::Login };
         for step in 0..40 {
             let here = local.ask(&keys, counting, 1);
             let there = throttle.ask(&keys, counting, 1).await;
@@ -126,6 +127,21 @@ async fn a_known_address_is_not_slowed_by_failures_elsewhere() {
     assert_eq!(failures, ACCOUNT.free, "many addresses share the account's bucket");
     assert!(throttle.charge(&attempt("ada@example.com", 100, None)).await.is_err(), "a new address waits");
     assert!(throttle.charge(&home).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_session_is_slowed_by_its_own_failures_only() {
+    let throttle = throttle();
+    let account = "ada@example.com";
+    let in_session = |session| Attempt { known_by: KnownBy::Session(session), ..attempt(account, 1, None) };
+    let (here, there) = (in_session(SessionId::new()), in_session(SessionId::new()));
+    assert_eq!(fill(&throttle, &here).await, OWN.free);
+    assert!(throttle.charge(&there).await.is_ok(), "another session");
+    assert!(throttle.charge(&attempt(account, 1, None)).await.is_ok(), "a login");
+    for host in 1..=20 {
+        fill(&throttle, &attempt(account, host, None)).await;
+    }
+    assert!(throttle.charge(&there).await.is_ok(), "guesses at the door");
 }
 
 #[tokio::test]
