@@ -84,7 +84,7 @@ pub(super) async fn login(
     };
     let (user, stored) = known.unzip();
     // The connection is back in its pool: hashing takes long, and the pool is for short work.
-    let check = sign_in::verify(&app, &attempt, password.clone(), stored.clone()).await?;
+    let check = sign_in::verify(&app, attempt, password.clone(), stored.clone()).await?;
     let (Some(user), Some(stored), PasswordCheck::Right) = (user, stored, check) else {
         return Err(ApiError::WrongCredentials);
     };

@@ -131,7 +131,7 @@ async fn proved(
     let stored = change::password_hash(&mut conn, user.id).await?.ok_or(ApiError::Unauthenticated)?;
     drop(conn);
     let attempt = sign_in::attempt_in_session(app, request, &user.email, caller.session).await?;
-    match sign_in::verify(app, &attempt, password.as_str().to_owned(), Some(stored.clone())).await? {
+    match sign_in::verify(app, attempt, password.as_str().to_owned(), Some(stored.clone())).await? {
         PasswordCheck::Right => Ok((user, stored)),
         PasswordCheck::Wrong => Err(ApiError::NotYourPassword(pointer)),
     }

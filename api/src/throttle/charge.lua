@@ -4,7 +4,7 @@
 -- ARGV: 1 whose failures count: own, address, or login (account from this address, address, and account unless the
 --       address is known); 2 cost of the attempt, 0 to ask only; then for each of the keys 1 to 4, in this order:
 --       free attempts, milliseconds in which one is forgiven, longest delay in milliseconds
--- Returns the milliseconds to wait, 0 if the attempt may be made, and the last bucket that was looked at.
+-- Returns the milliseconds to wait, 0 if the attempt may be made; the last bucket that was looked at; and the time.
 -- A bucket is "level at opens": failures not yet forgiven, when they were counted, when the next attempt may be made.
 local FIRST_DELAY = 1000
 local time = redis.call('TIME')
@@ -38,7 +38,7 @@ for _, bucket in ipairs(buckets) do
     wait = math.max(wait, opens - now)
 end
 if wait > 0 or cost == 0 then
-    return { wait, last }
+    return { wait, last, now }
 end
 
 for _, bucket in ipairs(buckets) do
@@ -53,4 +53,4 @@ for _, bucket in ipairs(buckets) do
     local kept = string.format('%.6f %.0f %.0f', level, now, now + delay)
     redis.call('SET', KEYS[bucket], kept, 'PX', string.format('%.0f', level * forgiven_in + longest))
 end
-return { 0, last }
+return { 0, last, now }

@@ -7,20 +7,20 @@
 //! So an attacker closes doors only behind himself, but for those who are new both by device and by address: while many
 //! addresses guess for their account, these share its short delays.
 //!
-//! Each attempt is charged before the password is looked at, so that many at once gain nothing, and is given back if it
-//! succeeds.
+//! Each attempt is charged before the password is looked at, so that many at once gain nothing. One that succeeds is
+//! forgiven; one that gets no verdict is taken back.
 
 mod device;
 mod local;
 
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bellwork_queue::Connection;
 use bellwork_shared::ids::SessionId;
 use hmac::{Hmac, KeyInit, Mac};
-use redis::Script;
+use redis::{Script, ScriptInvocation};
 use sha2::Sha256;
 use tokio::time::timeout;
 
@@ -34,6 +34,7 @@ const KNOWN_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
 const DIGEST: usize = 16;
 
 static CHARGE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("charge.lua")));
+static TAKE_BACK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("take_back.lua")));
 static FORGIVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("forgive.lua")));
 
 /// How a bucket fills and empties.
@@ -89,12 +90,12 @@ pub(crate) enum KnownBy {
 }
 
 /// Who tries.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Attempt<'a> {
+#[derive(Clone, Debug)]
+pub(crate) struct Attempt {
     /// The installation's key, so that what is kept in Redis names nobody.
-    pub(crate) key: &'a str,
+    pub(crate) key: String,
     /// The address of the account, whether there is one or not.
-    pub(crate) account: &'a str,
+    pub(crate) account: String,
     /// Where the client is.
     pub(crate) address: IpAddr,
     /// What else is known of it.
@@ -104,55 +105,85 @@ pub(crate) struct Attempt<'a> {
 /// The keys of an attempt's buckets, and of its known address.
 type Keys = [String; 5];
 
+/// What an attempt was charged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Charge {
+    /// The last bucket that it fills.
+    last: usize,
+    at: At,
+}
+
+/// Who keeps the buckets that a charge has filled, and when it did by that clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum At {
+    /// Redis, in milliseconds of its time.
+    Redis(u64),
+    /// This process.
+    Here(Instant),
+}
+
 /// An attempt that was let through and charged.
 #[derive(Debug)]
 pub(crate) struct Charged {
     keys: Keys,
-    last: usize,
+    charge: Charge,
 }
 
 /// So long a client has to wait before the next attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Wait(pub(crate) Duration);
 
-/// The buckets: in Redis, and while it is away in this process.
+/// The buckets: in Redis, and while it is away in this process. Clones share them.
+#[derive(Clone)]
 pub(crate) struct Throttle {
     redis: Connection,
     prefix: Arc<str>,
     /// A Redis that takes longer counts as away.
     patience: Duration,
-    local: Local,
+    local: Arc<Local>,
 }
 
 impl Throttle {
     /// Keeps its buckets in `redis` under `prefix`; while Redis takes longer than `patience`, this process counts.
     #[must_use]
     pub(crate) fn new(redis: Connection, prefix: &str, patience: Duration) -> Self {
-        Self { redis, prefix: prefix.into(), patience, local: Local::default() }
+        Self { redis, prefix: prefix.into(), patience, local: Arc::default() }
     }
 
     /// Lets an attempt to sign in through, and charges it.
     ///
     /// # Errors
     /// If it comes too early.
-    pub(crate) async fn charge(&self, attempt: &Attempt<'_>) -> Result<Charged, Wait> {
+    pub(crate) async fn charge(&self, attempt: &Attempt) -> Result<Charged, Wait> {
         let counting = match attempt.known_by {
             KnownBy::Session(_) | KnownBy::Device(_) => Counting::Own,
             KnownBy::Address => Counting::Login,
         };
         let keys = self.keys(attempt);
-        let last = self.ask(&keys, counting, 1).await?;
-        Ok(Charged { keys, last })
+        let charge = self.ask(&keys, counting, 1).await?;
+        Ok(Charged { keys, charge })
     }
 
-    /// Takes back what a successful attempt was charged.
+    /// Takes back what an attempt was charged that got no verdict: it was neither a failure nor a success.
+    pub(crate) async fn take_back(&self, charged: Charged) {
+        let Charged { keys, charge: Charge { last, at } } = charged;
+        match at {
+            At::Here(at) => self.local.take_back(&keys, last, at),
+            At::Redis(at) => {
+                let mut redis = self.redis.clone();
+                let mut call = prepared(&TAKE_BACK, &keys);
+                call.arg(last).arg(at);
+                // While Redis is away the charge stays until it is forgiven by time.
+                let _ = timeout(self.patience, call.invoke_async::<()>(&mut redis)).await;
+            }
+        }
+    }
+
+    /// Forgives the failures of a client whose attempt has succeeded.
     pub(crate) async fn forgive(&self, charged: Charged) {
-        let Charged { keys, last } = charged;
+        let Charged { keys, charge: Charge { last, .. } } = charged;
         let mut redis = self.redis.clone();
-        let mut call = FORGIVE.prepare_invoke();
-        keys.iter().for_each(|key| {
-            call.key(key);
-        });
+        let mut call = prepared(&FORGIVE, &keys);
         call.arg(last).arg(milliseconds(KNOWN_FOR));
         if !matches!(timeout(self.patience, call.invoke_async::<()>(&mut redis)).await, Ok(Ok(()))) {
             self.local.forgive(&keys, last);
@@ -163,29 +194,26 @@ impl Throttle {
     ///
     /// # Errors
     /// If it has been told too often lately that something is.
-    pub(crate) async fn ask_address(&self, attempt: &Attempt<'_>) -> Result<(), Wait> {
+    pub(crate) async fn ask_address(&self, attempt: &Attempt) -> Result<(), Wait> {
         self.ask(&self.keys(attempt), Counting::Address, 0).await.map(drop)
     }
 
     /// Charges an address for having been told that something is registered.
-    pub(crate) async fn charge_address(&self, attempt: &Attempt<'_>) {
+    pub(crate) async fn charge_address(&self, attempt: &Attempt) {
         // Whether it may go on is asked the next time.
         let _ = self.ask(&self.keys(attempt), Counting::Address, 1).await;
     }
 
-    async fn ask(&self, keys: &Keys, counting: Counting, cost: u32) -> Result<usize, Wait> {
+    async fn ask(&self, keys: &Keys, counting: Counting, cost: u32) -> Result<Charge, Wait> {
         let mut redis = self.redis.clone();
-        let mut call = CHARGE.prepare_invoke();
-        keys.iter().for_each(|key| {
-            call.key(key);
-        });
+        let mut call = prepared(&CHARGE, keys);
         call.arg(counting.name()).arg(cost);
         for rule in RULES {
             call.arg(rule.free).arg(milliseconds(rule.forgiven_in)).arg(milliseconds(rule.longest));
         }
-        match timeout(self.patience, call.invoke_async::<(f64, usize)>(&mut redis)).await {
-            Ok(Ok((0.0, last))) => Ok(last),
-            Ok(Ok((wait, _))) => Err(Wait(Duration::from_secs_f64(wait / 1000.0))),
+        match timeout(self.patience, call.invoke_async::<(f64, usize, u64)>(&mut redis)).await {
+            Ok(Ok((0.0, last, at))) => Ok(Charge { last, at: At::Redis(at) }),
+            Ok(Ok((wait, ..))) => Err(Wait(Duration::from_secs_f64(wait / 1000.0))),
             Ok(Err(error)) => {
                 tracing::warn!(%error, "attempts to sign in are counted in this process");
                 self.ask_here(keys, counting, cost)
@@ -194,13 +222,15 @@ impl Throttle {
         }
     }
 
-    fn ask_here(&self, keys: &Keys, counting: Counting, cost: u32) -> Result<usize, Wait> {
+    fn ask_here(&self, keys: &Keys, counting: Counting, cost: u32) -> Result<Charge, Wait> {
         metrics::counter!("bellwork_login_throttle_degraded_total").increment(1);
-        self.local.ask(keys, counting, cost)
+        let now = Instant::now();
+        let last = self.local.ask(now, keys, counting, cost)?;
+        Ok(Charge { last, at: At::Here(now) })
     }
 
     /// All in one slot of a cluster: a script may touch no other.
-    fn keys(&self, attempt: &Attempt<'_>) -> Keys {
+    fn keys(&self, attempt: &Attempt) -> Keys {
         let address = site(attempt.address).to_string();
         let account = attempt.account.to_ascii_lowercase();
         let (own, client) = match attempt.known_by {
@@ -209,7 +239,7 @@ impl Throttle {
             KnownBy::Address => ("nobody", String::new()),
         };
         let name = |kind: &str, parts: [&str; 2]| {
-            let digest = digest(attempt.key, kind, parts);
+            let digest = digest(&attempt.key, kind, parts);
             format!("{{{}:throttle}}:{kind}:{digest}", self.prefix)
         };
         [
@@ -226,6 +256,14 @@ impl std::fmt::Debug for Throttle {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Throttle").field("prefix", &self.prefix).finish_non_exhaustive()
     }
+}
+
+fn prepared<'a>(script: &'a Script, keys: &Keys) -> ScriptInvocation<'a> {
+    let mut call = script.prepare_invoke();
+    keys.iter().for_each(|key| {
+        call.key(key);
+    });
+    call
 }
 
 fn digest(key: &str, kind: &str, parts: [&str; 2]) -> String {
