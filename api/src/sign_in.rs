@@ -154,10 +154,21 @@ pub(crate) async fn cookies(
 ///
 /// # Errors
 /// If the installation has not been read yet and the database fails.
-pub(crate) async fn known_device(app: &App, request: &HttpRequest, account: &str) -> Result<Cookie<'static>, ApiError> {
+async fn known_device(app: &App, request: &HttpRequest, account: &str) -> Result<Cookie<'static>, ApiError> {
     let key = &app.installation().await?.cursor_key;
     let device = device(request, &app.config, key, account).unwrap_or_else(Device::random);
     Ok(device_cookie(&app.config, device, key, account))
+}
+
+/// The cookie of a new device, for who has forgotten the password and proved otherwise to be the student. What they have
+/// tried before, by the device that they had and from this address, does not slow the new password.
+///
+/// # Errors
+/// If the installation has not been read yet and the database fails.
+pub(crate) async fn new_device(app: &App, request: &HttpRequest, account: &str) -> Result<Cookie<'static>, ApiError> {
+    let attempt = attempt(app, request, account).await?;
+    app.throttle.pardon(&attempt).await;
+    Ok(device_cookie(&app.config, Device::random(), &attempt.key, account))
 }
 
 /// `reply` with both cookies.

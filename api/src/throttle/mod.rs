@@ -57,6 +57,9 @@ const ACCOUNT: Rule = Rule { free: 30, forgiven_in: Duration::from_secs(60), lon
 /// In the order of the buckets: the client's own, account from this address, address, account.
 const RULES: [Rule; 4] = [OWN, OWN, ADDRESS, ACCOUNT];
 
+/// The number of the bucket that an account fills from an address.
+const PAIR: usize = 2;
+
 /// Whose failures count for an attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Counting {
@@ -181,12 +184,20 @@ impl Throttle {
 
     /// Forgives the failures of a client whose attempt has succeeded.
     pub(crate) async fn forgive(&self, charged: Charged) {
-        let Charged { keys, charge: Charge { last, .. } } = charged;
+        self.forgive_up_to(&charged.keys, charged.charge.last).await;
+    }
+
+    /// Forgives the failures for an account from an address, of somebody who has proved otherwise to be its owner.
+    pub(crate) async fn pardon(&self, attempt: &Attempt) {
+        self.forgive_up_to(&self.keys(attempt), PAIR).await;
+    }
+
+    async fn forgive_up_to(&self, keys: &Keys, last: usize) {
         let mut redis = self.redis.clone();
-        let mut call = prepared(&FORGIVE, &keys);
+        let mut call = prepared(&FORGIVE, keys);
         call.arg(last).arg(milliseconds(KNOWN_FOR));
         if !matches!(timeout(self.patience, call.invoke_async::<()>(&mut redis)).await, Ok(Ok(()))) {
-            self.local.forgive(&keys, last);
+            self.local.forgive(keys, last);
         }
     }
 
