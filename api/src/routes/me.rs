@@ -107,7 +107,7 @@ pub(super) async fn erase(
     let held = app.caches.hold_sessions(&mut tx, caller.user.id).await?;
     let boards = Caches::boards_of(&mut tx, caller.user.id).await?;
     let ended = sessions::end_all(&mut tx, caller.user.id).await?;
-    if erase_user(&mut tx, caller.user.id).await? == Erased::Unknown {
+    if !ended.contains(&caller.session) || erase_user(&mut tx, caller.user.id).await? == Erased::Unknown {
         return Err(ApiError::Unauthenticated);
     }
     tx.commit().await?;

@@ -5,6 +5,7 @@ use bellwork_shared::users::change;
 use bellwork_shared::{api_tokens, passwords, sessions};
 use chrono::{TimeDelta, Utc};
 use futures_util::future::{join, join3};
+use reqwest::Method;
 use serde_json::json;
 use sqlx::{PgConnection, PgPool, PgTransaction};
 
@@ -100,5 +101,23 @@ async fn a_token_asked_for_during_a_reset_does_not_outlive_it(database: PgPool) 
     let (issued, ()) = join(student.post("/api/me/tokens", &wanted), change).await;
     issued.problem(401);
     assert_eq!(app.count("api_tokens").await, 0);
+    app.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn nobody_erases_an_account_by_the_old_password_after_a_reset(database: PgPool) {
+    let app = Application::start(database.clone()).await;
+    let student = app.student().await;
+    let email = student.email().await;
+    let mut changing = database.begin().await.unwrap();
+    reset(&mut changing, student.id, "battery staple").await;
+    let change = async {
+        held_up(&database, 1).await;
+        changing.commit().await.unwrap();
+    };
+    let farewell = json!({ "password": "correct horse" });
+    let (erased, ()) = join(student.send(Method::DELETE, "/api/me", &farewell), change).await;
+    erased.problem(401);
+    assert_eq!(log_in(&app, &email, "battery staple").await.status, 200);
     app.stop().await;
 }
