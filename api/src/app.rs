@@ -103,7 +103,7 @@ impl App {
             caches: Caches::new(layers, database.clone()),
             config: config.http.clone(),
             ai: config.ai.clone(),
-            throttle: Throttle::new(events.connection(), &config.redis.prefix),
+            throttle: Throttle::new(events.connection(), &config.redis.prefix, config.limits.patience),
             hub: Hub::start(events.clone(), &config.redis.prefix, database.clone(), config.http.stream_heartbeat),
             catalogue: Catalogue::new(database.clone()),
             stats: Stats::new(database.clone()),

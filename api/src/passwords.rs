@@ -62,7 +62,11 @@ impl Passwords {
         Ok(done.await.context("hashing a password")?)
     }
 
-    async fn permits(&self) -> Result<[OwnedSemaphorePermit; 2], ApiError> {
+    /// The place and the core of one caller, in the order in which they ask.
+    ///
+    /// # Errors
+    /// If too many wait already.
+    pub(crate) async fn permits(&self) -> Result<[OwnedSemaphorePermit; 2], ApiError> {
         let caller = Arc::clone(&self.callers).try_acquire_owned().map_err(|_| ApiError::Overloaded)?;
         let core = Arc::clone(&self.cores).acquire_owned().await.context("the semaphore is never closed")?;
         Ok([caller, core])

@@ -3,20 +3,24 @@
 use actix_web::HttpRequest;
 use actix_web::cookie::Cookie;
 use actix_web::http::header;
+use anyhow::Context;
+use bellwork_shared::ids::SessionId;
 use bellwork_shared::sessions;
 use bellwork_shared::tokens::Token;
 use bellwork_shared::users::User;
 use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
+use tracing::Instrument;
 use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::auth::{cookie, device, device_cookie};
 use crate::client::client_address;
 use crate::error::ApiError;
+use crate::passwords::Passwords;
 use crate::reply::WithCookie;
-use crate::throttle::{Attempt, Device};
+use crate::throttle::{Attempt, Device, KnownBy, Throttle};
 
 /// Bytes kept of a client's User-Agent.
 const MAX_USER_AGENT: usize = 200;
@@ -39,19 +43,28 @@ pub(crate) type SignedInReply<R> = WithCookie<WithCookie<R>>;
 ///
 /// # Errors
 /// If the installation has not been read yet and the database fails.
-pub(crate) async fn attempt<'a>(
-    app: &'a App,
+pub(crate) async fn attempt(app: &App, request: &HttpRequest, account: &str) -> Result<Attempt, ApiError> {
+    let key = &app.installation().await?.cursor_key;
+    let known_by = device(request, &app.config, key, account).map_or(KnownBy::Address, KnownBy::Device);
+    Ok(Attempt { key: key.clone(), account: account.to_owned(), address: client_address(request), known_by })
+}
+
+/// Who has signed in to `account` and proves once more to know its password.
+///
+/// # Errors
+/// If the installation has not been read yet and the database fails.
+pub(crate) async fn attempt_in_session(
+    app: &App,
     request: &HttpRequest,
-    account: &'a str,
-) -> Result<Attempt<'a>, ApiError> {
-    let key = app.installation().await?.cursor_key.as_str();
-    let device = device(request, &app.config, key, account);
-    Ok(Attempt { key, account, address: client_address(request), device })
+    account: &str,
+    session: SessionId,
+) -> Result<Attempt, ApiError> {
+    Ok(Attempt { known_by: KnownBy::Session(session), ..attempt(app, request, account).await? })
 }
 
 /// Whether a password is the account's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verdict {
+pub(crate) enum PasswordCheck {
     /// It is.
     Right,
     /// It is not, or there is no such account.
@@ -64,16 +77,48 @@ pub(crate) enum Verdict {
 /// 429 if the attempt comes too early; 503 if too many passwords wait already.
 pub(crate) async fn verify(
     app: &App,
-    attempt: &Attempt<'_>,
+    attempt: Attempt,
     password: String,
     stored: Option<String>,
-) -> Result<Verdict, ApiError> {
-    let charged = app.throttle.charge(attempt).await?;
-    if !app.passwords.verify(password, stored).await? {
-        return Ok(Verdict::Wrong);
+) -> Result<PasswordCheck, ApiError> {
+    check_to_the_end(&app.throttle, &app.passwords, attempt, password, stored).await
+}
+
+/// Goes on when the client goes away: a guess is charged whether its verdict is waited for or not, and a right password is
+/// not.
+///
+/// # Errors
+/// As [`verify`].
+pub(crate) async fn check_to_the_end(
+    throttle: &Throttle,
+    passwords: &Passwords,
+    attempt: Attempt,
+    password: String,
+    stored: Option<String>,
+) -> Result<PasswordCheck, ApiError> {
+    let check = check(throttle.clone(), passwords.clone(), attempt, password, stored);
+    tokio::spawn(check.in_current_span()).await.context("checking a password")?
+}
+
+async fn check(
+    throttle: Throttle,
+    passwords: Passwords,
+    attempt: Attempt,
+    password: String,
+    stored: Option<String>,
+) -> Result<PasswordCheck, ApiError> {
+    let charged = throttle.charge(&attempt).await?;
+    match passwords.verify(password, stored).await {
+        Ok(true) => {
+            throttle.forgive(charged).await;
+            Ok(PasswordCheck::Right)
+        }
+        Ok(false) => Ok(PasswordCheck::Wrong),
+        Err(no_verdict) => {
+            throttle.take_back(charged).await;
+            Err(no_verdict)
+        }
     }
-    app.throttle.forgive(charged).await;
-    Ok(Verdict::Right)
 }
 
 /// Opens a session.
@@ -109,10 +154,21 @@ pub(crate) async fn cookies(
 ///
 /// # Errors
 /// If the installation has not been read yet and the database fails.
-pub(crate) async fn known_device(app: &App, request: &HttpRequest, account: &str) -> Result<Cookie<'static>, ApiError> {
+async fn known_device(app: &App, request: &HttpRequest, account: &str) -> Result<Cookie<'static>, ApiError> {
     let key = &app.installation().await?.cursor_key;
     let device = device(request, &app.config, key, account).unwrap_or_else(Device::random);
     Ok(device_cookie(&app.config, device, key, account))
+}
+
+/// The cookie of a new device, for who has forgotten the password and proved otherwise to be the student. What they have
+/// tried before, by the device that they had and from this address, does not slow the new password.
+///
+/// # Errors
+/// If the installation has not been read yet and the database fails.
+pub(crate) async fn new_device(app: &App, request: &HttpRequest, account: &str) -> Result<Cookie<'static>, ApiError> {
+    let attempt = attempt(app, request, account).await?;
+    app.throttle.pardon(&attempt).await;
+    Ok(device_cookie(&app.config, Device::random(), &attempt.key, account))
 }
 
 /// `reply` with both cookies.

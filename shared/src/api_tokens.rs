@@ -7,7 +7,8 @@ use serde::Serialize;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use crate::ids::{ApiTokenId, UserId};
+use crate::ids::{ApiTokenId, SessionId, UserId};
+use crate::sessions::{self, Standing};
 use crate::tokens::Token;
 use crate::users::{Role, User};
 use scopes::Scope;
@@ -61,6 +62,8 @@ pub struct ApiToken {
 pub struct NewApiToken<'a> {
     /// Whose it is.
     pub user: UserId,
+    /// The session in which they ask for it.
+    pub session: SessionId,
     /// See [`ApiToken::name`].
     pub name: &'a str,
     /// See [`ApiToken::scopes`].
@@ -76,14 +79,21 @@ pub enum Issue {
     Issued(ApiToken),
     /// The user has as many as they may; nothing was stored.
     TooMany,
+    /// The session in which it was asked for has ended; nothing was stored.
+    SessionEnded,
 }
 
-/// Stores a token. Holds the user's row until the transaction ends, so that two cannot both be the last that fits.
+/// Stores a token. Holds the user's row until the transaction ends, so that two cannot both be the last that fits, and
+/// none outlives a new password that ends the session and revokes all tokens.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn insert(conn: &mut PgConnection, token: Token, new: &NewApiToken<'_>) -> sqlx::Result<Issue> {
     sqlx::query!("select from users where id = $1 for no key update", new.user as UserId).execute(&mut *conn).await?;
+    // A statement of its own sees what was committed while the row was waited for.
+    if sessions::standing(&mut *conn, new.user, new.session).await? == Standing::Ended {
+        return Ok(Issue::SessionEnded);
+    }
     let row = sqlx::query!(
         r#"
         insert into api_tokens (id, user_id, token_hash, name, scopes, expires_at)

@@ -249,6 +249,32 @@ pub async fn renew(conn: &mut PgConnection, id: SessionId, token: Token) -> sqlx
     .await
 }
 
+/// Whether a session still stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It does.
+    Open,
+    /// It has ended, or there never was one.
+    Ended,
+}
+
+/// Whether session `id` of `user` still stands.
+///
+/// # Errors
+/// If the database fails.
+pub async fn standing(conn: &mut PgConnection, user: UserId, id: SessionId) -> sqlx::Result<Standing> {
+    let open = sqlx::query_scalar!(
+        r#"
+        select exists (
+            select from sessions
+            where id = $1 and user_id = $2 and least(expires_at, idle_at) > now()) as "open!"
+        "#,
+        id as SessionId,
+        user as UserId,
+    );
+    Ok(if open.fetch_one(conn).await? { Standing::Open } else { Standing::Ended })
+}
+
 /// Those of `ids` whose sessions have ended.
 ///
 /// # Errors

@@ -67,11 +67,13 @@ pub(super) async fn issue(
 ) -> Result<Created<Issued>, ApiError> {
     let (name, scopes) = checked(&body.value, caller.user.role, Utc::now())?;
     let expires_at = body.value.expires_at;
-    let new = NewApiToken { user: caller.user.id, name: name.as_str(), scopes: &scopes, expires_at };
+    let (user, session) = (caller.user.id, caller.session);
+    let new = NewApiToken { user, session, name: name.as_str(), scopes: &scopes, expires_at };
     let token = Token::random();
     let mut tx = app.database.begin().await?;
     match api_tokens::insert(&mut tx, token, &new).await? {
         Issue::TooMany => Err(ApiError::Conflict("You have as many tokens as you may; revoke one first.")),
+        Issue::SessionEnded => Err(ApiError::Unauthenticated),
         Issue::Issued(about) => {
             tx.commit().await?;
             Ok(Created { location: None, body: Issued { about, token: api_tokens::reveal(token) } })

@@ -4,7 +4,7 @@ use actix_web::{HttpRequest, web};
 use bellwork_jobs::kinds::mail_link::{Link, MailLink};
 use bellwork_shared::rate_limit::policies;
 use bellwork_shared::schemas::Text;
-use bellwork_shared::users::change::replace_password;
+use bellwork_shared::users::change::{self, PasswordChange};
 use bellwork_shared::users::{
     self, DisplayName, Email, MAX_EMAIL, MAX_PASSWORD, NewPassword, NewUser, Registration, Role, User,
 };
@@ -20,7 +20,7 @@ use crate::input::Body;
 use crate::limits;
 use crate::problem::InputError;
 use crate::reply::{Created, Json, NoContent, WithCookie};
-use crate::sign_in::{self, Opened, SignedInReply, Verdict, with_cookies};
+use crate::sign_in::{self, Opened, PasswordCheck, SignedInReply, with_cookies};
 
 /// Who registers.
 #[derive(Deserialize, ToSchema)]
@@ -88,13 +88,18 @@ pub(super) async fn login(
     };
     let (user, stored) = known.unzip();
     // The connection is back in its pool: hashing takes long, and the pool is for short work.
-    let verdict = sign_in::verify(&app, &attempt, password.clone(), stored.clone()).await?;
-    let (Some(user), Some(stored), Verdict::Right) = (user, stored, verdict) else {
+    let check = sign_in::verify(&app, attempt, password.clone(), stored.clone()).await?;
+    let (Some(user), Some(stored), PasswordCheck::Right) = (user, stored, check) else {
         return Err(ApiError::WrongCredentials);
     };
-    renew_hash(&app, &user, password, &stored).await?;
-    let mut conn = app.database.acquire().await?;
-    let (opened, cookies) = sign_in::open(&mut conn, &app, &request, user).await?;
+    let known = renew_hash(&app, &user, password, stored).await?.ok_or(ApiError::WrongCredentials)?;
+    let mut tx = app.database.begin().await?;
+    // Who changes a password ends the sessions that are there: this one is there before, or is not opened.
+    if change::hold_password_hash(&mut tx, user.id).await? != Some(known) {
+        return Err(ApiError::WrongCredentials);
+    }
+    let (opened, cookies) = sign_in::open(&mut tx, &app, &request, user).await?;
+    tx.commit().await?;
     Ok(with_cookies(Json(opened), cookies))
 }
 
@@ -108,13 +113,22 @@ pub(super) async fn logout(app: web::Data<App>, caller: InSession) -> Result<Wit
     Ok(WithCookie { reply: NoContent, cookie: expired_cookie(&app.config) })
 }
 
-/// Hashes a password anew that was hashed under older settings: only now is it known.
-async fn renew_hash(app: &App, user: &User, password: String, stored: &str) -> Result<(), ApiError> {
-    if passwords::is_outdated(stored) {
-        let new = app.passwords.hash(password).await?;
-        replace_password(&mut *app.database.acquire().await?, user.id, stored, &new).await?;
+/// The hash that `password` is known to match: `stored`, or a new one if that was made under older settings, since only now
+/// the password is known. Nothing if the password was changed meanwhile.
+async fn renew_hash(app: &App, user: &User, password: String, stored: String) -> Result<Option<String>, ApiError> {
+    if !passwords::is_outdated(&stored) {
+        return Ok(Some(stored));
     }
-    Ok(())
+    let new = app.passwords.hash(password.clone()).await?;
+    let mut conn = app.database.acquire().await?;
+    if change::replace_password(&mut conn, user.id, &stored, &new).await? == PasswordChange::Changed {
+        return Ok(Some(new));
+    }
+    // Another login has renewed the hash, or somebody has changed the password.
+    let Some(current) = change::password_hash(&mut conn, user.id).await? else { return Ok(None) };
+    drop(conn);
+    let is_right = app.passwords.verify(password, Some(current.clone())).await?;
+    Ok(is_right.then_some(current))
 }
 
 fn checked(register: &Register) -> Result<(Email, DisplayName, NewPassword), ApiError> {

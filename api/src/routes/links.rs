@@ -24,7 +24,7 @@ use crate::input::Body;
 use crate::observe::trace_parent;
 use crate::pages::Page;
 use crate::reply::{Accepted, NoContent, WithCookie};
-use crate::sign_in::known_device;
+use crate::sign_in::new_device;
 
 static VERIFICATION: LazyLock<Page> = LazyLock::new(|| Page::new(include_str!("../pages/verify_email.html")));
 static RESET: LazyLock<Page> = LazyLock::new(|| Page::new(include_str!("../pages/reset_password.html")));
@@ -144,7 +144,7 @@ pub(super) async fn reset_password(
     tx.commit().await?;
     held.release().await;
     app.hub.end_sessions(user, ended);
-    Ok(WithCookie { reply: NoContent, cookie: known_device(&app, &request, &email).await? })
+    Ok(WithCookie { reply: NoContent, cookie: new_device(&app, &request, &email).await? })
 }
 
 fn void() -> ApiError {

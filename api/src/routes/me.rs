@@ -17,7 +17,7 @@ use crate::caches::Caches;
 use crate::error::ApiError;
 use crate::input::Body;
 use crate::reply::{Json, NoContent, WithCookie};
-use crate::sign_in::{self, Opened, SignedInReply, Verdict, with_cookies};
+use crate::sign_in::{self, Opened, PasswordCheck, SignedInReply, with_cookies};
 
 /// What the caller changes of the profile.
 #[derive(Deserialize, ToSchema)]
@@ -107,7 +107,7 @@ pub(super) async fn erase(
     let held = app.caches.hold_sessions(&mut tx, caller.user.id).await?;
     let boards = Caches::boards_of(&mut tx, caller.user.id).await?;
     let ended = sessions::end_all(&mut tx, caller.user.id).await?;
-    if erase_user(&mut tx, caller.user.id).await? == Erased::Unknown {
+    if !ended.contains(&caller.session) || erase_user(&mut tx, caller.user.id).await? == Erased::Unknown {
         return Err(ApiError::Unauthenticated);
     }
     tx.commit().await?;
@@ -130,9 +130,9 @@ async fn proved(
     let user = users::find(&mut conn, caller.user.id).await?.ok_or(ApiError::Unauthenticated)?;
     let stored = change::password_hash(&mut conn, user.id).await?.ok_or(ApiError::Unauthenticated)?;
     drop(conn);
-    let attempt = sign_in::attempt(app, request, &user.email).await?;
-    match sign_in::verify(app, &attempt, password.as_str().to_owned(), Some(stored.clone())).await? {
-        Verdict::Right => Ok((user, stored)),
-        Verdict::Wrong => Err(ApiError::NotYourPassword(pointer)),
+    let attempt = sign_in::attempt_in_session(app, request, &user.email, caller.session).await?;
+    match sign_in::verify(app, attempt, password.as_str().to_owned(), Some(stored.clone())).await? {
+        PasswordCheck::Right => Ok((user, stored)),
+        PasswordCheck::Wrong => Err(ApiError::NotYourPassword(pointer)),
     }
 }

@@ -1,9 +1,10 @@
 -- Lets an attempt at a password through and charges it as if it failed, or says how long to wait.
--- KEYS: 1 device, 2 account from this address, 3 address, 4 account, 5 known address
--- ARGV: 1 whose failures count: device, address, or login (account from this address, address, and account unless the
+-- KEYS: 1 the client's own (its session's or its device's), 2 account from this address, 3 address, 4 account,
+--       5 known address
+-- ARGV: 1 whose failures count: own, address, or login (account from this address, address, and account unless the
 --       address is known); 2 cost of the attempt, 0 to ask only; then for each of the keys 1 to 4, in this order:
 --       free attempts, milliseconds in which one is forgiven, longest delay in milliseconds
--- Returns the milliseconds to wait, 0 if the attempt may be made, and the last bucket that was looked at.
+-- Returns the milliseconds to wait, 0 if the attempt may be made; the last bucket that was looked at; and the time.
 -- A bucket is "level at opens": failures not yet forgiven, when they were counted, when the next attempt may be made.
 local FIRST_DELAY = 1000
 local time = redis.call('TIME')
@@ -11,7 +12,7 @@ local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local cost = tonumber(ARGV[2])
 
 local buckets = { 2, 3, 4 }
-if ARGV[1] == 'device' then
+if ARGV[1] == 'own' then
     buckets = { 1 }
 elseif ARGV[1] == 'address' then
     buckets = { 3 }
@@ -37,7 +38,7 @@ for _, bucket in ipairs(buckets) do
     wait = math.max(wait, opens - now)
 end
 if wait > 0 or cost == 0 then
-    return { wait, last }
+    return { wait, last, now }
 end
 
 for _, bucket in ipairs(buckets) do
@@ -52,4 +53,4 @@ for _, bucket in ipairs(buckets) do
     local kept = string.format('%.6f %.0f %.0f', level, now, now + delay)
     redis.call('SET', KEYS[bucket], kept, 'PX', string.format('%.0f', level * forgiven_in + longest))
 end
-return { 0, last }
+return { 0, last, now }

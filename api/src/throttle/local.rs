@@ -29,13 +29,9 @@ pub(super) struct Local(Mutex<HashMap<String, Bucket>>);
 
 impl Local {
     /// As `charge.lua`.
-    pub(super) fn ask(&self, keys: &Keys, counting: Counting, cost: u32) -> Result<usize, Wait> {
-        self.ask_at(Instant::now(), keys, counting, cost)
-    }
-
-    pub(super) fn ask_at(&self, now: Instant, keys: &Keys, counting: Counting, cost: u32) -> Result<usize, Wait> {
+    pub(super) fn ask(&self, now: Instant, keys: &Keys, counting: Counting, cost: u32) -> Result<usize, Wait> {
         let charged = match counting {
-            Counting::Device => 0..1,
+            Counting::Own => 0..1,
             Counting::Address => 2..3,
             Counting::Login => 1..4,
         };
@@ -54,6 +50,19 @@ impl Local {
             }
         }
         Ok(last)
+    }
+
+    /// As `take_back.lua`.
+    pub(super) fn take_back(&self, keys: &Keys, last: usize, at: Instant) {
+        let mut buckets = self.0.lock().expect("nothing panics while it holds the buckets");
+        for key in keys.iter().take(last).skip(usize::from(last != 1)) {
+            if let Some(bucket) = buckets.get_mut(key) {
+                bucket.level = (bucket.level - 1.0).max(0.0);
+                if bucket.at == at {
+                    bucket.opens = at;
+                }
+            }
+        }
     }
 
     /// As `forgive.lua`.

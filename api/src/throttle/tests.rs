@@ -2,18 +2,31 @@ use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use bellwork_queue::Server;
+use tokio::net::TcpListener;
 use uuid::Uuid;
 
 use super::*;
+use crate::error::ApiError;
+use crate::passwords::Passwords;
+use crate::sign_in::check_to_the_end;
+
+/// So much patience that a busy machine changes nothing.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 fn throttle() -> Throttle {
     let url = std::env::var("TEST_REDIS_URL").expect("TEST_REDIS_URL is set: scripts/test does it");
     let server: Server = url.parse().unwrap();
-    Throttle::new(server.connection(), &format!("test-{}", Uuid::new_v4().simple()))
+    Throttle::new(server.connection(), &format!("test-{}", Uuid::new_v4().simple()), PATIENCE)
 }
 
-fn attempt(account: &str, host: u8, device: Option<Device>) -> Attempt<'_> {
-    Attempt { key: "key", account, address: Ipv4Addr::new(192, 0, 2, host).into(), device }
+fn attempt(account: &str, host: u8, device: Option<Device>) -> Attempt {
+    let known_by = device.map_or(KnownBy::Address, KnownBy::Device);
+    Attempt {
+        key: "key".to_owned(),
+        account: account.to_owned(),
+        address: Ipv4Addr::new(192, 0, 2, host).into(),
+        known_by,
+    }
 }
 
 #[test]
@@ -22,23 +35,23 @@ fn delays_double_and_failures_are_forgiven() {
     let keys = throttle.keys(&attempt("ada@example.com", 1, None));
     let mut now = Instant::now();
     for _ in 0..OWN.free {
-        assert_eq!(local.ask_at(now, &keys, Counting::Login, 1), Ok(4));
+        assert_eq!(local.ask(now, &keys, Counting::Login, 1), Ok(4));
     }
     for seconds in [1, 2, 4, 8, 16] {
-        assert_eq!(local.ask_at(now, &keys, Counting::Login, 1), Err(Wait(Duration::from_secs(seconds))));
+        assert_eq!(local.ask(now, &keys, Counting::Login, 1), Err(Wait(Duration::from_secs(seconds))));
         now += Duration::from_secs(seconds);
-        assert_eq!(local.ask_at(now, &keys, Counting::Login, 0), Ok(4), "asking costs nothing");
-        assert_eq!(local.ask_at(now, &keys, Counting::Login, 1), Ok(4));
+        assert_eq!(local.ask(now, &keys, Counting::Login, 0), Ok(4), "asking costs nothing");
+        assert_eq!(local.ask(now, &keys, Counting::Login, 1), Ok(4));
     }
     now += OWN.forgiven_in * 20;
     for _ in 0..OWN.free {
-        assert_eq!(local.ask_at(now, &keys, Counting::Login, 1), Ok(4));
+        assert_eq!(local.ask(now, &keys, Counting::Login, 1), Ok(4));
     }
 }
 
 fn throttle_without_redis() -> Throttle {
     let server: Server = "redis://127.0.0.1:1".parse().unwrap();
-    Throttle::new(server.connection(), "test")
+    Throttle::new(server.connection(), "test", PATIENCE)
 }
 
 #[test]
@@ -47,7 +60,7 @@ fn the_longest_delay_is_not_passed() {
     let keys = throttle.keys(&attempt("ada@example.com", 1, None));
     let mut now = Instant::now();
     for _ in 0..100 {
-        if let Err(Wait(wait)) = local.ask_at(now, &keys, Counting::Login, 1) {
+        if let Err(Wait(wait)) = local.ask(now, &keys, Counting::Login, 1) {
             assert!(wait <= OWN.longest, "{wait:?}");
             now += wait;
         }
@@ -55,7 +68,7 @@ fn the_longest_delay_is_not_passed() {
 }
 
 /// Charges until it is to wait.
-async fn fill(throttle: &Throttle, attempt: &Attempt<'_>) -> u32 {
+async fn fill(throttle: &Throttle, attempt: &Attempt) -> u32 {
     let mut let_through = 0;
     while throttle.charge(attempt).await.is_ok() {
         let_through += 1;
@@ -69,21 +82,29 @@ async fn redis_and_the_process_count_alike() {
         let attempt = attempt("ada@example.com", 1, device);
         let (throttle, local) = (throttle(), Local::default());
         let keys = throttle.keys(&attempt);
-        let counting = if device.is_some() { Counting::Device } else { Counting::Login };
+        let counting = if device.is_some() { Counting::Own } else { Counting::Login };
         for step in 0..40 {
-            let here = local.ask(&keys, counting, 1);
+            let now = Instant::now();
+            let here = local.ask(now, &keys, counting, 1);
             let there = throttle.ask(&keys, counting, 1).await;
             match (here, there) {
-                (Ok(here), Ok(there)) => assert_eq!(here, there, "step {step}"),
+                (Ok(here), Ok(there)) => assert_eq!(here, there.last, "step {step}"),
                 (Err(Wait(here)), Err(Wait(there))) => {
                     assert!(here.abs_diff(there) < Duration::from_millis(500), "step {step}: {here:?} and {there:?}");
                 }
                 different => panic!("step {step}: {different:?}"),
             }
+            if step % 3 == 1
+                && let Ok(charge) = there
+            {
+                local.take_back(&keys, charge.last, now);
+                throttle.take_back(Charged { keys: keys.clone(), charge }).await;
+            }
             if step % 4 == 3 {
                 let last = if device.is_some() { 1 } else { 4 };
                 local.forgive(&keys, last);
-                throttle.forgive(Charged { keys: keys.clone(), last }).await;
+                let charge = Charge { last, at: At::Here(now) };
+                throttle.forgive(Charged { keys: keys.clone(), charge }).await;
                 // From now on the address is known in Redis, which the process alone does not know.
                 let mut redis = throttle.redis.clone();
                 redis::cmd("DEL").arg(&keys[4]).query_async::<()>(&mut redis).await.unwrap();
@@ -97,6 +118,90 @@ async fn many_attempts_at_once_gain_nothing() {
     let (throttle, attempt) = (throttle(), attempt("ada@example.com", 1, None));
     let charged = futures_util::future::join_all((0..50).map(|_| throttle.charge(&attempt))).await;
     assert_eq!(charged.iter().filter(|charged| charged.is_ok()).count(), OWN.free as usize);
+}
+
+#[tokio::test]
+async fn what_is_taken_back_leaves_no_trace() {
+    for throttle in [throttle(), throttle_without_redis()] {
+        for known_by in [KnownBy::Address, KnownBy::Device(Device::random())] {
+            let attempt = Attempt { known_by, ..attempt("ada@example.com", 1, None) };
+            for _ in 0..3 * OWN.free {
+                let charged = throttle.charge(&attempt).await.expect("nothing is left of the one before");
+                throttle.take_back(charged).await;
+            }
+            let without_verdict = throttle.charge(&attempt).await.unwrap();
+            let now = async || throttle.ask(&without_verdict.keys, Counting::Address, 0).await.unwrap().at;
+            eventually("time goes on", async || now().await != without_verdict.charge.at).await;
+            assert_eq!(fill(&throttle, &attempt).await, OWN.free - 1);
+            throttle.take_back(without_verdict).await;
+            assert!(throttle.charge(&attempt).await.is_err(), "a door that others have closed since stays closed");
+        }
+    }
+}
+
+/// What Redis keeps of the failures of a client that has a bucket of its own.
+async fn own_level(throttle: &Throttle, attempt: &Attempt) -> f64 {
+    let mut redis = throttle.redis.clone();
+    let kept: Option<String> = redis::cmd("GET").arg(&throttle.keys(attempt)[0]).query_async(&mut redis).await.unwrap();
+    kept.map_or(0.0, |kept| kept.split(' ').next().unwrap().parse().unwrap())
+}
+
+async fn eventually(what: &str, mut look: impl AsyncFnMut() -> bool) {
+    let looking = async {
+        while !look().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    timeout(PATIENCE, looking).await.expect(what);
+}
+
+/// As many clients as may try at once go away after they are charged and before their passwords are looked at. Returns
+/// when these have been looked at.
+async fn abandoned(throttle: &Throttle, attempt: &Attempt, password: &str) {
+    let passwords = Passwords::new(1);
+    let stored = passwords.hash("correct horse".to_owned()).await.unwrap();
+    let busy = passwords.permits().await.unwrap();
+    let check = |_| check_to_the_end(throttle, &passwords, attempt.clone(), password.to_owned(), Some(stored.clone()));
+    let clients = futures_util::future::join_all((0..OWN.free).map(check));
+    let free = f64::from(OWN.free);
+    tokio::select! {
+        _ = clients => panic!("nobody has looked at the passwords"),
+        () = eventually("all are charged", async || own_level(throttle, attempt).await > free - 0.5) => {}
+    }
+    drop(busy);
+    drop(passwords.permits().await.expect("it comes after those who went away"));
+}
+
+#[tokio::test]
+async fn a_right_password_is_forgiven_though_its_client_has_gone() {
+    let (throttle, attempt) = (throttle(), attempt("ada@example.com", 1, Some(Device::random())));
+    abandoned(&throttle, &attempt, "correct horse").await;
+    eventually("nothing is left", async || own_level(&throttle, &attempt).await == 0.0).await;
+    assert!(throttle.charge(&attempt).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_guess_is_charged_though_its_client_has_gone() {
+    let (throttle, attempt) = (throttle(), attempt("ada@example.com", 1, Some(Device::random())));
+    abandoned(&throttle, &attempt, "wrong horse").await;
+    assert!(own_level(&throttle, &attempt).await > f64::from(OWN.free) - 0.5);
+    assert!(throttle.charge(&attempt).await.is_err());
+}
+
+#[tokio::test]
+async fn an_attempt_that_is_refused_for_want_of_room_costs_nothing() {
+    let (throttle, passwords, attempt) = (throttle(), Passwords::new(0), attempt("ada@example.com", 1, None));
+    let mut waiting = Vec::new();
+    let mut is_full = false;
+    while !is_full {
+        let mut caller = Box::pin(passwords.permits());
+        is_full = futures_util::poll!(&mut caller).is_ready();
+        waiting.push(caller);
+    }
+    for _ in 0..3 * OWN.free {
+        let checked = check_to_the_end(&throttle, &passwords, attempt.clone(), "guess".to_owned(), None).await;
+        assert!(matches!(checked, Err(ApiError::Overloaded)), "{checked:?}");
+    }
 }
 
 #[tokio::test]
@@ -125,6 +230,21 @@ async fn a_known_address_is_not_slowed_by_failures_elsewhere() {
 }
 
 #[tokio::test]
+async fn a_session_is_slowed_by_its_own_failures_only() {
+    let throttle = throttle();
+    let account = "ada@example.com";
+    let in_session = |session| Attempt { known_by: KnownBy::Session(session), ..attempt(account, 1, None) };
+    let (here, there) = (in_session(SessionId::new()), in_session(SessionId::new()));
+    assert_eq!(fill(&throttle, &here).await, OWN.free);
+    assert!(throttle.charge(&there).await.is_ok(), "another session");
+    assert!(throttle.charge(&attempt(account, 1, None)).await.is_ok(), "a login");
+    for host in 1..=20 {
+        fill(&throttle, &attempt(account, host, None)).await;
+    }
+    assert!(throttle.charge(&there).await.is_ok(), "guesses at the door");
+}
+
+#[tokio::test]
 async fn signing_in_to_an_account_of_ones_own_forgives_no_guesses() {
     let throttle = throttle();
     let own = attempt("mallory@example.com", 1, Some(Device::random()));
@@ -147,6 +267,17 @@ async fn without_redis_this_process_counts() {
         let charged = throttle.charge(&other).await.expect("a success takes its charge back");
         throttle.forgive(charged).await;
     }
+}
+
+#[tokio::test]
+async fn a_slow_redis_is_waited_for_as_long_as_configured() {
+    let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let server: Server = format!("redis://{}", silent.local_addr().unwrap()).parse().unwrap();
+    let attempt = attempt("ada@example.com", 1, None);
+    let hasty = Throttle::new(server.connection(), "test", Duration::from_millis(1));
+    timeout(PATIENCE, hasty.charge(&attempt)).await.expect("this process counts soon").unwrap();
+    let patient = Throttle::new(server.connection(), "test", PATIENCE);
+    timeout(Duration::from_millis(300), patient.charge(&attempt)).await.expect_err("it waits for Redis");
 }
 
 #[tokio::test]

@@ -3,6 +3,7 @@
 use bellwork_jobs::kinds::request_password_reset::RequestPasswordReset;
 use bellwork_tests::rehearsal::Rehearsal;
 use futures_util::future::join_all;
+use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
@@ -49,7 +50,7 @@ async fn a_registration_mails_a_link_that_proves_the_address_once(database: PgPo
     assert!(!is_verified(&student).await);
     let tokens = mailed_tokens(&database, "verify-email").await;
     let body = json!({ "token": tokens[0] });
-    let page = app.anybody().request(reqwest::Method::GET, "/api/auth/verify-email").send().await.unwrap();
+    let page = app.anybody().request(Method::GET, "/api/auth/verify-email").send().await.unwrap();
     assert_eq!(page.headers()["content-type"], "text/html; charset=utf-8");
     assert!(page.headers()["content-security-policy"].to_str().unwrap().starts_with("default-src 'none'"));
     assert!(!is_verified(&student).await, "opening a link uses nothing up");
@@ -96,6 +97,40 @@ async fn a_reset_sets_the_password_and_ends_sessions_streams_and_tokens(database
     assert_eq!(log_in(&app, &email, "battery staple").await.body["user"]["email_verified"], true);
     let again = app.anybody().post("/api/auth/reset-password", &reset(&tokens[0], "another one")).await;
     assert_eq!(again.problem(404), ["/token"]);
+    app.stop().await;
+}
+
+/// The cookie of its device that an answer sets.
+fn device(answer: &Answer) -> String {
+    let cookies = answer.headers.get_all("set-cookie").iter().map(|cookie| cookie.to_str().unwrap());
+    let device = cookies.into_iter().find(|cookie| cookie.starts_with("bellwork_known=")).unwrap();
+    device.split(';').next().unwrap().to_owned()
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn a_new_password_opens_at_once_whatever_was_tried_before(database: PgPool) {
+    let app = Application::start(database.clone()).await;
+    let email = app.student().await.email().await;
+    let from = async |device: &str, path: &str, body: Value| {
+        let request = app.anybody().request(Method::POST, path);
+        Answer::of(request.header("cookie", device).json(&body)).await
+    };
+    let login = |password: &str| json!({ "email": email, "password": password });
+    let old = device(&log_in(&app, &email, "correct horse").await);
+    for _ in 0..5 {
+        from(&old, "/api/auth/login", login("forgotten")).await.problem(401);
+        log_in(&app, &email, "forgotten").await.problem(401);
+    }
+    from(&old, "/api/auth/login", login("correct horse")).await.problem(429);
+    log_in(&app, &email, "correct horse").await.problem(429);
+
+    forget(&app, &email).await;
+    let tokens = mailed_tokens(&database, "reset-password").await;
+    let answer = from(&old, "/api/auth/reset-password", reset(&tokens[0], "battery staple")).await;
+    assert_eq!(answer.status, 204, "{answer:?}");
+    let new = device(&answer);
+    assert_eq!(from(&new, "/api/auth/login", login("battery staple")).await.status, 200, "by the cookie of the reset");
+    assert_eq!(log_in(&app, &email, "battery staple").await.status, 200, "by a client that keeps no cookies");
     app.stop().await;
 }
 

@@ -9,10 +9,10 @@ use crate::application::{Answer, Application, Caller, eventually};
 use crate::events::Events;
 
 /// "correct horse" under weaker settings than today's.
-const OUTDATED: &str =
+pub(crate) const OUTDATED: &str =
     "$argon2id$v=19$m=8192,t=1,p=1$A/Ip+B5YWGTlzWszVNg7Qg$XIMhX3Ys/bbPTnlgqglc64VMfZPqMn7h5El9szMc9TM";
 
-async fn log_in(app: &Application, email: &str, password: &str) -> Answer {
+pub(crate) async fn log_in(app: &Application, email: &str, password: &str) -> Answer {
     app.anybody().post("/api/auth/login", &json!({ "email": email, "password": password })).await
 }
 

@@ -104,3 +104,28 @@ async fn while_redis_is_away_each_process_counts_for_itself(database: PgPool) {
     assert_eq!(app.anybody().guess("ada@example.com", "correct horse").await.status, 200);
     app.stop().await;
 }
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn guesses_at_the_door_do_not_slow_who_is_signed_in(database: PgPool) {
+    let app = Application::start(database).await;
+    let student = app.student().await;
+    let email = student.email().await;
+    for host in 81..=89 {
+        let guesser = app.anybody().from(&format!("127.0.0.{host}"));
+        for guess in 0..5 {
+            guesser.guess(&email, &format!("guess {guess}")).await;
+        }
+    }
+    app.anybody().from("127.0.0.90").guess(&email, "correct horse").await.problem(429);
+    let elsewhere = student.from("127.0.0.91");
+    let change = json!({ "current_password": "correct horse", "new_password": "battery staple" });
+    let changed = elsewhere.post("/api/me/password", &change).await;
+    assert_eq!(changed.status, 200, "{changed:?}");
+    let student = elsewhere.with(&changed.body["token"]);
+    let farewell = json!({ "password": "wrong horse" });
+    for _ in 0..5 {
+        student.send(Method::DELETE, "/api/me", &farewell).await.problem(403);
+    }
+    student.send(Method::DELETE, "/api/me", &farewell).await.problem(429);
+    app.stop().await;
+}

@@ -4,6 +4,7 @@
 
 mod account_data;
 mod account_links;
+mod account_races;
 mod account_sessions;
 mod accounts;
 mod api_tokens;

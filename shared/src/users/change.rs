@@ -22,6 +22,17 @@ pub async fn password_hash(conn: &mut PgConnection, user: UserId) -> sqlx::Resul
     sqlx::query_scalar!("select password_hash from users where id = $1", user as UserId).fetch_optional(conn).await
 }
 
+/// The hash of the user's password, unless the user is gone. Nobody changes it until the transaction ends: what is written
+/// on the strength of a password comes before its change, or is not written.
+///
+/// # Errors
+/// If the database fails.
+pub async fn hold_password_hash(conn: &mut PgConnection, user: UserId) -> sqlx::Result<Option<String>> {
+    sqlx::query_scalar!("select password_hash from users where id = $1 for share", user as UserId)
+        .fetch_optional(conn)
+        .await
+}
+
 /// Replaces the hash `old` of the user's password by `new`. Of two that saw the same `old`, one wins.
 ///
 /// # Errors
