@@ -8,6 +8,7 @@ use crate::content::QuestionEntry;
 use crate::points::Points;
 use crate::practice_tests::{AnswerKey, Choice, ChoicesKey, KeyPoint, NumberKey, QuestionKind, TextKey};
 
+mod csv;
 mod samples;
 
 /// What formats are built of, and what breaks them.
@@ -58,6 +59,9 @@ const PIECES: &[&str] = &[
     "Model answer:",
     "Key points:",
     "a",
+    "b",
+    "a;b",
+    "2",
     "word",
     "Größe",
     "😀",

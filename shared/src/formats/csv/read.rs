@@ -1,5 +1,7 @@
 //! Reads a file of CSV. The header says which column holds what; commas, semicolons and tabs are told apart.
 
+use std::collections::HashSet;
+
 use ::csv::{ReaderBuilder, StringRecord};
 
 use super::columns::{self, Column};
@@ -212,32 +214,60 @@ fn kind(row: &Row<'_>, gathering: &mut Gathering) -> Option<QuestionKind> {
         }
         return kind;
     }
-    let several = row.cell(Column::Answer).contains([';', ',']);
-    let is_number = row.cell(Column::Answer).parse::<f64>().is_ok();
+    let (answer, choices) = (row.cell(Column::Answer), row.choices());
+    let several = answer.contains([';', ',']) && !choices.iter().any(|(_, text)| *text == answer);
+    let is_number = answer.parse::<f64>().is_ok();
     Some(match () {
-        () if !row.choices().is_empty() && several => QuestionKind::MultipleChoice,
-        () if !row.choices().is_empty() => QuestionKind::SingleChoice,
+        () if !choices.is_empty() && several => QuestionKind::MultipleChoice,
+        () if !choices.is_empty() => QuestionKind::SingleChoice,
         () if is_number => QuestionKind::Numeric,
         () => QuestionKind::FreeText,
     })
 }
 
-/// The choices, with those marked that the answer names by letter or by text.
+/// The choices, with those marked that the answer names.
 fn offered(choices: &[(usize, &str)], answer: &str, gathering: &mut Gathering) -> Option<Vec<Offered>> {
-    let by_text = choices.iter().find(|(_, text)| *text == answer).map(|(number, _)| *number);
-    let mut right = Vec::new();
-    for name in answer.split([';', ',', ' ']).map(str::trim).filter(|name| !name.is_empty()) {
-        let number =
-            columns::letter(&name.to_lowercase()).filter(|number| choices.iter().any(|(known, _)| known == number));
-        let Some(number) = number.or(by_text) else {
-            let hint = "Name the right choices by their letters, such as a or a;c.";
-            gathering.leave_out("/answer", &format!("There is no choice {}.", quoted(name)), hint);
+    let right = match right_choices(choices, answer) {
+        Ok(right) => right,
+        Err(unclear) => {
+            gathering.leave_out("/answer", &unclear.to_string(), unclear.hint());
             return None;
-        };
-        right.push(number);
-    }
+        }
+    };
     let verdict = |number| if right.contains(number) { Verdict::Right } else { Verdict::Wrong };
     Some(choices.iter().map(|(number, text)| Offered { text: (*text).to_owned(), verdict: verdict(number) }).collect())
+}
+
+/// Why it is not known which choices are right.
+#[derive(Debug, thiserror::Error)]
+enum Unclear {
+    #[error("There is no choice {}.", quoted(.0))]
+    NoSuchChoice(String),
+    #[error("Its answer {} is the text of one choice and the letter or number of another.", quoted(.0))]
+    Ambiguous(String),
+}
+
+impl Unclear {
+    const fn hint(&self) -> &'static str {
+        match self {
+            Self::NoSuchChoice(_) => "Name the right choices by their letters, such as a or a;c.",
+            Self::Ambiguous(_) => "Name the right choice by its letter with a semicolon behind it, such as c;.",
+        }
+    }
+}
+
+/// The numbers of the choices that are right: the one whose text the whole answer is, or else those named by letter.
+fn right_choices(choices: &[(usize, &str)], answer: &str) -> Result<HashSet<usize>, Unclear> {
+    let of_text = choices.iter().find(|(_, text)| *text == answer).map(|(number, _)| HashSet::from([*number]));
+    let known: HashSet<usize> = choices.iter().map(|(number, _)| *number).collect();
+    let named = |name: &str| columns::letter(&name.to_lowercase()).filter(|number| known.contains(number));
+    let names = answer.split([';', ',', ' ']).map(str::trim).filter(|name| !name.is_empty());
+    let by_letter: Result<HashSet<usize>, &str> = names.map(|name| named(name).ok_or(name)).collect();
+    match (of_text, by_letter) {
+        (Some(of_text), Ok(by_letter)) if by_letter != of_text => Err(Unclear::Ambiguous(answer.to_owned())),
+        (Some(right), _) | (None, Ok(right)) => Ok(right),
+        (None, Err(name)) => Err(Unclear::NoSuchChoice(name.to_owned())),
+    }
 }
 
 fn number(row: &Row<'_>, gathering: &mut Gathering) -> Option<Asked> {
