@@ -1,6 +1,7 @@
 //! CSV: one question per row, as spreadsheets have them.
 
 mod columns;
+mod quotes;
 mod read;
 mod report;
 mod write;

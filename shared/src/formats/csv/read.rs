@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use ::csv::{ReaderBuilder, StringRecord};
 
 use super::columns::{self, Column};
+use super::quotes::{self, Oddity};
 use crate::formats::draft::{Asked, Draft, Gathering, Offered, Verdict};
 use crate::formats::notes::{Notes, quoted};
 use crate::formats::reading::Reading;
@@ -39,18 +40,23 @@ pub(super) fn read(text: &str, notes: Notes) -> Reading {
     let skipped = if body.len() == text.len() { 0 } else { 1 };
     let mut reader =
         ReaderBuilder::new().delimiter(delimiter).flexible(true).has_headers(false).from_reader(body.as_bytes());
-    let mut record = StringRecord::new();
-    let mut header: Option<Vec<Option<Column>>> = None;
+    let (mut record, mut begin) = (StringRecord::new(), 0);
+    let mut line = 1 + skipped;
+    let mut header: Option<Header> = None;
     while let Ok(true) = reader.read_record(&mut record) {
-        let line =
-            record.position().map_or(0, |position| usize::try_from(position.line()).unwrap_or(usize::MAX)) + skipped;
+        let end = usize::try_from(reader.position().byte()).unwrap_or(usize::MAX).min(body.len());
+        let raw = body.get(begin..end).unwrap_or_default();
+        let odd = quotes::oddities(raw, delimiter);
+        line += raw.len() - raw.trim_start_matches('\n').len();
         match &header {
-            None => header = Some(columns_of(&record, line, &mut gathering)),
-            Some(columns) if !columns.contains(&Some(Column::Prompt)) => break,
-            Some(columns) => row(&Row { columns, cells: &record, line, delimiter }, &mut gathering),
+            None => header = Some(header_of(&record, line, &odd, &mut gathering)),
+            Some(header) if !header.asks() => break,
+            Some(header) => row(&Row { header, cells: &record, line, delimiter, odd }, &mut gathering),
         }
+        line += raw.trim_start_matches('\n').matches('\n').count();
+        begin = end;
     }
-    if !header.is_some_and(|columns| columns.contains(&Some(Column::Prompt))) {
+    if !header.is_some_and(|header| header.asks()) {
         let hint = "Name the columns in the first row: id, kind, topic, difficulty, points, prompt, choice_a, choice_b, answer, …";
         gathering.notes.of_the_file();
         gathering.notes.lost("", "There is no column “prompt”, so nothing of the file is read.", hint);
@@ -72,16 +78,38 @@ fn delimiter(text: &str) -> (u8, &str) {
     (best, text)
 }
 
-fn columns_of(header: &StringRecord, line: usize, gathering: &mut Gathering) -> Vec<Option<Column>> {
-    gathering.notes.at(Some(line), "");
-    if header.len() > MAX_COLUMNS {
-        gathering.notes.lost("", format!("The first row has more than {MAX_COLUMNS} columns."), "");
-        return Vec::new();
+/// What the first row says.
+#[derive(Default)]
+struct Header {
+    /// What each column holds, if it is known.
+    columns: Vec<Option<Column>>,
+    /// The columns without a name.
+    nameless: HashSet<usize>,
+}
+
+impl Header {
+    /// True if the table has what students are asked.
+    fn asks(&self) -> bool {
+        self.columns.contains(&Some(Column::Prompt))
     }
-    let mut columns: Vec<Option<Column>> = Vec::new();
-    for name in header {
-        let found = columns::find(name).filter(|column| !columns.contains(&Some(*column)));
-        if found.is_none() && !name.trim().is_empty() {
+}
+
+fn header_of(record: &StringRecord, line: usize, odd: &[Oddity], gathering: &mut Gathering) -> Header {
+    gathering.notes.at(Some(line), "");
+    if let Some(why) = odd.iter().find_map(|odd| unclosed(*odd, line)) {
+        gathering.notes.lost("", format!("Nothing of the file is read. {why}"), UNCLOSED_HINT);
+        return Header::default();
+    }
+    if record.len() > MAX_COLUMNS {
+        gathering.notes.lost("", format!("The first row has more than {MAX_COLUMNS} columns."), "");
+        return Header::default();
+    }
+    let mut header = Header::default();
+    for (index, name) in record.iter().enumerate() {
+        let found = columns::find(name).filter(|column| !header.columns.contains(&Some(*column)));
+        if name.trim().is_empty() {
+            header.nameless.insert(index);
+        } else if found.is_none() {
             let hint = "Known are id, kind, topic, difficulty, points, prompt, choice_a and so on, answer, tolerance, key_points, explanation.";
             gathering.notes.lost(
                 "",
@@ -89,35 +117,42 @@ fn columns_of(header: &StringRecord, line: usize, gathering: &mut Gathering) -> 
                 hint,
             );
         }
-        columns.push(found);
+        header.columns.push(found);
     }
-    columns
+    header
 }
 
-/// One row with the columns it is read by.
+const UNCLOSED_HINT: &str = "Close the quotation mark; write one that is part of a text twice.";
+
+/// Says that the row on `line` has no certain end, if that is what is odd.
+fn unclosed(odd: Oddity, line: usize) -> Option<String> {
+    let Oddity::Unclosed { below } = odd else { return None };
+    Some(format!("A quotation mark opens on line {} that nothing closes where a cell ends.", line + below))
+}
+
+/// One row with the header it is read by.
 struct Row<'a> {
-    columns: &'a [Option<Column>],
+    header: &'a Header,
     cells: &'a StringRecord,
     line: usize,
     delimiter: u8,
+    odd: Vec<Oddity>,
 }
 
 impl Row<'_> {
     fn cell(&self, column: Column) -> &str {
-        let at = self.columns.iter().position(|known| *known == Some(column));
+        let at = self.header.columns.iter().position(|known| *known == Some(column));
         unprotected(at.and_then(|at| self.cells.get(at)).unwrap_or_default().trim())
     }
 
     /// The choices that are there, with the number of their column.
     fn choices(&self) -> Vec<(usize, &str)> {
-        let choice = |(column, cell): (&Option<Column>, &str)| match column {
-            Some(Column::Choice(number)) => Some((*number, cell.len())),
+        let choice = |(column, cell): (&Option<Column>, _)| match column {
+            Some(Column::Choice(number)) => Some((*number, cell)),
             _ => None,
         };
-        let numbers: Vec<_> =
-            self.columns.iter().zip(self.cells).filter_map(choice).map(|(number, _)| number).collect();
-        let cells = numbers.into_iter().map(|number| (number, self.cell(Column::Choice(number))));
-        cells.filter(|(_, text)| !text.is_empty()).collect()
+        let cells = self.header.columns.iter().zip(self.cells.iter().map(|cell| unprotected(cell.trim())));
+        cells.filter_map(choice).filter(|(_, text)| !text.is_empty()).collect()
     }
 
     /// The number in a cell. Where cells are not divided by commas, a comma may be a point.
@@ -137,14 +172,19 @@ impl Row<'_> {
 }
 
 fn row(row: &Row<'_>, gathering: &mut Gathering) {
-    if row.cells.iter().all(|cell| cell.trim().is_empty()) {
+    let unclosed = row.odd.iter().find_map(|odd| unclosed(*odd, row.line));
+    if unclosed.is_none() && row.cells.iter().all(|cell| cell.trim().is_empty()) {
         return;
     }
     gathering.begin(Some(row.line), row.cell(Column::Id));
-    if row.cells.len() > row.columns.len() {
+    if let Some(why) = unclosed {
+        return gathering.leave_out("", &why, UNCLOSED_HINT);
+    }
+    if row.cells.len() > row.header.columns.len() {
         let hint = "Put texts that hold the delimiter or a line break into quotation marks.";
         return gathering.leave_out("", "The row has more cells than the header.", hint);
     }
+    note_cells(row, &mut gathering.notes);
     let Some(asked) = asked(row, gathering) else { return };
     let draft = Draft {
         name: String::new(),
@@ -157,6 +197,22 @@ fn row(row: &Row<'_>, gathering: &mut Gathering) {
         explanation: row.cell(Column::Explanation).to_owned(),
     };
     gathering.take(draft);
+}
+
+/// Tells of cells that stand in no column, and of those that are read otherwise than they look.
+fn note_cells(row: &Row<'_>, notes: &mut Notes) {
+    let nameless = row.cells.iter().enumerate().filter(|(index, _)| row.header.nameless.contains(index));
+    for (index, cell) in nameless.filter(|(_, cell)| !cell.trim().is_empty()) {
+        let what =
+            format!("The cell {} stands in column {}, which has no name; it is not kept.", quoted(cell), index + 1);
+        notes.lost("", what, "Name the column in the first row.");
+    }
+    for odd in &row.odd {
+        let Oddity::TextBehind { cell } = *odd else { continue };
+        let text = quoted(row.cells.get(cell).unwrap_or_default());
+        let what = format!("There is text behind a closing quotation mark; the cell is read as {text}.");
+        notes.changed("", what, "Write a quotation mark that is part of a text twice.");
+    }
 }
 
 fn whole(row: &Row<'_>, gathering: &mut Gathering) -> Option<i16> {

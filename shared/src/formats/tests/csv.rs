@@ -62,3 +62,37 @@ fn a_written_answer_is_never_ambiguous() {
         round_trip(&test, find("csv").unwrap()).unwrap();
     }
 }
+
+#[test]
+fn a_row_that_swallows_others_is_left_out_and_told() {
+    let whole = "id,prompt,answer\none,1 + 1?,2\n\ntwo,\"2 + 2?\",4\nthree,3 + 3?,6\nfour,\"4 + 4?\",8\n";
+    assert_eq!((csv(whole).questions.len(), csv(whole).problems.len()), (4, 0));
+    for (broken, questions, line) in [
+        (whole.replace("\"2 + 2?\",4", "\"2 + 2?,4"), 1, "line 4"),
+        (whole.replace("\"4 + 4?\",8", "\"4 + 4?,8"), 3, "line 6"),
+        (whole.replace("three,3", "three,\"3"), 2, "line 5"),
+    ] {
+        let reading = csv(&broken);
+        assert_eq!((reading.questions.len(), reading.problems.len()), (questions, 1), "{reading:#?}");
+        let problem = &reading.problems[0];
+        assert_eq!(problem.severity, Severity::Lost);
+        assert!(problem.detail.contains(line), "{problem:?}");
+    }
+    let header = csv("id,\"prompt,answer\none,1 + 1?,2\n");
+    assert!(header.problems.iter().any(|problem| problem.detail.contains("on line 1")), "{header:#?}");
+}
+
+#[test]
+fn cells_without_a_column_and_text_behind_a_mark_are_told() {
+    let file = "id,prompt,,answer,\none,\"1 + 1\" ?,,2,\ntwo,2 + 2?,by heart,4,see page 3\n";
+    let reading = csv(file);
+    assert_eq!(reading.questions[0].prompt, "1 + 1 ?");
+    let problems: Vec<_> = reading
+        .problems
+        .iter()
+        .map(|problem| (problem.line, problem.severity, problem.detail.contains("no name")))
+        .collect();
+    let expected =
+        [(Some(2), Severity::Changed, false), (Some(3), Severity::Lost, true), (Some(3), Severity::Lost, true)];
+    assert_eq!(problems, expected, "{:#?}", reading.problems);
+}
