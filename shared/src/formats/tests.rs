@@ -334,8 +334,12 @@ fn a_large_file_is_read_in_one_pass() {
             "<quiz><question type=\"multichoice\"><questiontext format=\"html\"><text><![CDATA[{text}]]></text></questiontext></question></quiz>"
         )
     };
+    let files: String = (0..19_000).map(|number| format!("<file name=\"{}{number}\"/>", "a".repeat(32))).collect();
+    let text = format!("<text>{}</text>{files}", large("a").repeat(3));
+    let files = format!("<quiz><question type=\"essay\"><questiontext>{text}</questiontext></question></quiz>");
     let started = std::time::Instant::now();
     for (format, file) in [
+        ("moodle_xml", files),
         ("gift", large("{")),
         ("gift", large("x\n\n")),
         ("gift", format!("{{{}}}", large("=a->b"))[..LARGE - 8].to_owned()),
