@@ -9,6 +9,7 @@ use crate::points::Points;
 use crate::practice_tests::{AnswerKey, Choice, ChoicesKey, KeyPoint, NumberKey, QuestionKind, TextKey};
 
 mod csv;
+mod moodle_xml;
 mod samples;
 
 /// What formats are built of, and what breaks them.

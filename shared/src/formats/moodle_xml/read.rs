@@ -2,17 +2,20 @@
 
 use super::question;
 use super::text::plain;
-use super::tree::{self, Element};
+use super::tree::{self, Element, Piece};
 use crate::formats::draft::Gathering;
 use crate::formats::gift::category_topic;
-use crate::formats::notes::Notes;
+use crate::formats::notes::{Notes, quoted};
 use crate::formats::reading::Reading;
 
 /// Reads a file. One that is no XML is refused whole: what is behind the break is unknown.
 pub(super) fn read(text: &str, notes: Notes) -> Reading {
     let mut gathering = Gathering::new(notes);
     let mut topic = String::new();
-    let walked = tree::walk(text, |element| take(&element, &mut topic, &mut gathering));
+    let walked = tree::walk(text, |piece| match piece {
+        Piece::Element(element) => take(&element, &mut topic, &mut gathering),
+        Piece::Text(line, text) => stray(line, &text, &mut gathering.notes),
+    });
     if let Err(refusal) = walked {
         let mut notes = Notes::default();
         notes.lost("", format!("Nothing of the file is read. {refusal}"), "Export it again as Moodle XML.");
@@ -33,6 +36,12 @@ fn take(element: &Element, topic: &mut String, gathering: &mut Gathering) {
         (other, _) => gathering.notes.lost("", format!("The element <{other}> is not kept."), ""),
     }
     gathering.notes.of_the_file();
+}
+
+fn stray(line: usize, text: &str, notes: &mut Notes) {
+    notes.at(Some(line), "");
+    notes.lost("", format!("The text {} stands outside of all questions; it is not kept.", quoted(text)), "");
+    notes.of_the_file();
 }
 
 fn category(element: &Element, topic: &mut String, gathering: &mut Gathering) {

@@ -68,7 +68,7 @@ fn percent_decoded(name: &str) -> Cow<'_, str> {
 }
 
 /// How large a file is that is written in base 64.
-fn kilobytes(base64: &str) -> usize {
+pub(super) fn kilobytes(base64: &str) -> usize {
     (base64.len() * 3 / 4).div_ceil(1024)
 }
 
