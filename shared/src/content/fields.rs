@@ -7,8 +7,8 @@ use serde_json::{Map, Value};
 
 use super::{Finding, Flaw};
 use crate::schemas::{MAX_NUMBER, as_whole};
+use crate::slugs::{MAX_SLUG, is_slug};
 
-pub(super) const MAX_SLUG: usize = 64;
 /// The longest text, in characters: a passage of some ten pages.
 pub(super) const MAX_TEXT: usize = 30_000;
 /// No list of a test file needs more items.
@@ -188,9 +188,4 @@ fn text(value: &Value, pointer: &str, findings: &mut Vec<Finding>) -> String {
     };
     note(findings, pointer, detail);
     String::new()
-}
-
-fn is_slug(text: &str) -> bool {
-    let word = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
-    text.len() <= MAX_SLUG && text.split('-').all(word)
 }

@@ -4,9 +4,10 @@
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 
-use super::fields::{MAX_ITEMS, MAX_SLUG, MAX_TEXT};
+use super::fields::{MAX_ITEMS, MAX_TEXT};
 use super::reading::{MAX_MINUTES, MAX_TERMS};
 use crate::schemas::{self, MAX_NUMBER, closed, list, nullable, one_of, set, slug, whole, written};
+use crate::slugs::MAX_SLUG;
 
 /// The schema of a test file.
 #[must_use]

@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 
 use super::bounds::fault;
+use super::names::{choice_id, fingerprint};
 use super::notes::{Notes, quoted};
 use super::reading::{Head, Reading};
-use super::slugs::{choice_id, fingerprint, numbered, slug_of};
 use crate::content::QuestionEntry;
 use crate::points::Points;
 use crate::practice_tests::{AnswerKey, Choice, ChoicesKey, NumberKey, QuestionKind, TextKey};
+use crate::slugs::{numbered, slug_of};
 
 /// So many questions a test has at the most.
 const MAX_QUESTIONS: usize = 1_000;

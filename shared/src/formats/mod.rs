@@ -11,11 +11,11 @@ mod gift;
 mod html;
 mod json;
 mod moodle_xml;
+mod names;
 mod notes;
 mod outgoing;
 mod reading;
 mod rubric;
-mod slugs;
 mod weighed;
 
 use crate::content::TestFile;

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use super::decode::is_noise;
 use super::html;
+use super::names::choice_id;
 use super::notes::Notes;
-use super::slugs::choice_id;
 use crate::content::{QuestionEntry, TestFile};
 use crate::practice_tests::{AnswerKey, Choice, QuestionKind, TextKey};
 

@@ -1,9 +1,10 @@
 //! What was read: questions, what the file says of the whole test, and the problems.
 
+use super::names::fingerprint;
 use super::notes::{Notes, Problem, Severity};
-use super::slugs::{fingerprint, slug_of};
 use crate::content::{QuestionEntry, TestFile};
 use crate::practice_tests::TimeLimit;
+use crate::slugs::slug_of;
 
 /// What the questions are about if nobody says.
 const DEFAULT_SUBJECT: &str = "general";

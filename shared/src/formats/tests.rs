@@ -2,7 +2,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::slugs::choice_id;
+use super::names::choice_id;
 use super::*;
 use crate::content::QuestionEntry;
 use crate::points::Points;

@@ -57,5 +57,5 @@ pub(super) fn letter(text: &str) -> Option<usize> {
 
 /// The header of a choice.
 pub(super) fn choice_header(index: usize) -> String {
-    format!("choice_{}", crate::formats::slugs::choice_id(index))
+    format!("choice_{}", crate::formats::names::choice_id(index))
 }

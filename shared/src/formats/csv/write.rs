@@ -5,10 +5,10 @@ use ::csv::{Terminator, WriterBuilder};
 
 use super::columns::{self, Column};
 use crate::content::{QuestionEntry, TestFile};
+use crate::formats::names::choice_id;
 use crate::formats::notes::Notes;
 use crate::formats::outgoing::{self, Passage, clean};
 use crate::formats::rubric;
-use crate::formats::slugs::choice_id;
 use crate::practice_tests::{AnswerKey, QuestionKind};
 
 /// What makes a cell a formula in one spreadsheet or another.
