@@ -244,6 +244,15 @@ proptest! {
 }
 
 #[test]
+fn json_holds_what_no_editor_shows() {
+    let mut test = crate::content::read(include_str!("../../../content/biology.json")).unwrap();
+    " \u{feff}Cells\u{7f}\u{85} ".clone_into(&mut test.title);
+    "\u{1}What\u{feff} is a cell?\u{ffff}\r\n".clone_into(&mut test.questions[0].prompt);
+    let reading = round_trip(&test, find("json").unwrap()).unwrap();
+    assert_eq!((reading.test(Naming::default()).unwrap(), reading.problems.len()), (test, 0));
+}
+
+#[test]
 fn formats_are_told_apart() {
     let cases = [
         (Label { filename: Some("a.b/Quiz.GIFT"), ..Label::default() }, "x", "gift"),
