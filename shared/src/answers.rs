@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::content::bounds::{MAX_CHOICES, MAX_QUESTIONS};
 use crate::ids::QuestionId;
 use crate::practice_tests::{Question, QuestionKind};
 use crate::schemas::{self, MAX_NUMBER};
@@ -13,10 +14,8 @@ use crate::slugs::MAX_SLUG;
 
 /// The longest text that can be an answer, in characters.
 pub const MAX_TEXT: usize = 10_000;
-/// No question has more choices.
-const MAX_CHOICES: usize = 500;
-/// So many answers can be handed in at once: no test asks more.
-pub const MAX_ANSWERS: usize = 500;
+/// The most answers that can be handed in at once: no test asks more.
+pub const MAX_ANSWERS: usize = MAX_QUESTIONS;
 
 /// An answer as a client sends it; exactly one of `choice_ids`, `number` and `text` must be there.
 #[derive(Clone, Debug, Deserialize)]

@@ -25,7 +25,7 @@ use self::notes::Notes;
 pub use self::notes::{Problem, Severity};
 pub use self::reading::{Naming, Reading, Unusable};
 
-/// The largest file that is read, in bytes. A thousand questions with long texts are one tenth of it.
+/// The largest file that is read, in bytes. Five hundred questions with long texts are one tenth of it.
 pub const MAX_FILE: usize = 8 * 1024 * 1024;
 
 /// A format of files.

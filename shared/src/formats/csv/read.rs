@@ -6,14 +6,15 @@ use ::csv::{ReaderBuilder, StringRecord};
 
 use super::columns::{self, Column};
 use super::quotes::{self, Oddity};
+use crate::content::bounds::MAX_CHOICES;
 use crate::formats::draft::{Asked, Draft, Gathering, Offered, Verdict};
 use crate::formats::notes::{Notes, quoted};
 use crate::formats::reading::Reading;
 use crate::formats::rubric;
 use crate::practice_tests::{NumberKey, QuestionKind, TextKey};
 
-/// So many columns a file has at the most; more are no table of questions.
-const MAX_COLUMNS: usize = 200;
+/// The most columns of a file: those of all choices, and many others.
+const MAX_COLUMNS: usize = MAX_CHOICES + 100;
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
 /// What Excel understands as "the delimiter is" in the first line.
 const SEPARATOR_LINE: &str = "sep=";

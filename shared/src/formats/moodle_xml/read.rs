@@ -3,6 +3,7 @@
 use super::question;
 use super::text::plain;
 use super::tree::{self, Element, Piece};
+use crate::content::bounds::{MAX_TEXT, is_too_long};
 use crate::formats::draft::Gathering;
 use crate::formats::gift::category_topic;
 use crate::formats::notes::{Notes, quoted};
@@ -50,7 +51,11 @@ fn category(element: &Element, topic: &mut String, gathering: &mut Gathering) {
     if info.is_empty() {
         return;
     }
-    if gathering.head.description.is_none() && !gathering.has_begun() {
+    if is_too_long(&info) {
+        gathering.notes.at(Some(element.line), "");
+        let what = format!("The description is longer than {MAX_TEXT} characters; it is not kept.");
+        gathering.notes.lost("/description", what, "Shorten it.");
+    } else if gathering.head.description.is_none() && !gathering.has_begun() {
         gathering.head.description = Some(info);
     } else {
         gathering.notes.at(Some(element.line), "");

@@ -1,6 +1,7 @@
 //! What becomes of cells that can be read in more ways than one, and of those that are broken.
 
 use super::*;
+use crate::content::bounds::{MAX_CHOICES, MAX_QUESTIONS};
 
 fn csv(file: &str) -> Reading {
     read_as(find("csv").unwrap(), file.as_bytes())
@@ -95,4 +96,27 @@ fn cells_without_a_column_and_text_behind_a_mark_are_told() {
     let expected =
         [(Some(2), Severity::Changed, false), (Some(3), Severity::Lost, true), (Some(3), Severity::Lost, true)];
     assert_eq!(problems, expected, "{:#?}", reading.problems);
+}
+
+#[test]
+fn all_choices_that_a_question_may_have_fit_into_columns() {
+    let algebra = crate::content::read(include_str!("../../../../content/algebra.json")).unwrap();
+    let mut test = TestFile { questions: vec![algebra.questions[0].clone()], ..algebra };
+    let question = &mut test.questions[0];
+    let choice = |index| Choice { id: choice_id(index), text: format!("choice {index}") };
+    question.choices = (0..MAX_CHOICES).map(choice).collect();
+    question.kind = QuestionKind::MultipleChoice;
+    question.answer = AnswerKey::Choices(ChoicesKey { choice_ids: [1, 26, MAX_CHOICES - 1].map(choice_id).into() });
+    round_trip(&test, find("csv").unwrap()).unwrap();
+    let word = csv("prompt,no,answer\nWhy?,because,4\n");
+    assert!(word.problems[0].detail.contains("“no” is not known"), "{:#?}", word.problems);
+}
+
+#[test]
+fn what_no_student_could_answer_is_left_out_and_told() {
+    let rows = |count: usize| (0..count).map(|row| format!("{row} + 0?,{row}\n")).collect::<String>();
+    let reading = csv(&format!("prompt,answer\n{}", rows(MAX_QUESTIONS + 2)));
+    assert_eq!((reading.found, reading.questions.len(), reading.problems.len()), (MAX_QUESTIONS + 2, MAX_QUESTIONS, 2));
+    let reading = csv("prompt,answer,tolerance\nHow many?,1e200,0\nHow many?,1,1e200\nHow many?,1e100,0\n");
+    assert_eq!((reading.questions.len(), reading.problems.len()), (1, 2), "{:#?}", reading.problems);
 }
