@@ -253,6 +253,42 @@ fn json_holds_what_no_editor_shows() {
 }
 
 #[test]
+fn a_text_that_is_trimmed_is_told() {
+    let biology = crate::content::read(include_str!("../../../content/biology.json")).unwrap();
+    let key = TextKey {
+        model_answer: "Because.".to_owned(),
+        key_points: vec![KeyPoint {
+            id: "k1".into(),
+            text: "It says why.".into(),
+            terms: vec![vec!["because".into()]],
+        }],
+    };
+    let with = |part: fn(&mut TextKey) -> &mut String| {
+        let mut key = key.clone();
+        part(&mut key).push(' ');
+        key
+    };
+    let keys = [
+        key.clone(),
+        with(|key| &mut key.model_answer),
+        with(|key| &mut key.key_points[0].text),
+        with(|key| &mut key.key_points[0].terms[0][0]),
+    ];
+    for format in ["csv", "moodle_xml"].map(|name| find(name).unwrap()) {
+        let trimmed = |key: &TextKey| {
+            let mut test = TestFile { questions: vec![biology.questions[0].clone()], passage: None, ..biology.clone() };
+            (test.questions[0].kind, test.questions[0].choices) = (QuestionKind::FreeText, Vec::new());
+            test.questions[0].answer = AnswerKey::Text(key.clone());
+            write(&test, format).count(Severity::Changed)
+        };
+        assert_eq!(keys.each_ref().map(trimmed), [0, 1, 1, 1], "{}", format.name);
+    }
+    let test = TestFile { passage: Some(" A cell.".to_owned()), ..biology };
+    let written = write(&test, find("gift").unwrap());
+    assert!(written.problems.iter().any(|problem| problem.pointer == "/passage"), "{:?}", written.problems);
+}
+
+#[test]
 fn formats_are_told_apart() {
     let cases = [
         (Label { filename: Some("a.b/Quiz.GIFT"), ..Label::default() }, "x", "gift"),
