@@ -1,6 +1,7 @@
 //! Reads a file of Moodle XML: categories, passages and questions, in their order.
 
 use super::question;
+use super::settings;
 use super::text::plain;
 use super::tree::{self, Element, Piece};
 use crate::content::bounds::{MAX_TEXT, is_too_long};
@@ -28,15 +29,23 @@ pub(super) fn read(text: &str, notes: Notes) -> Reading {
 fn take(element: &Element, topic: &mut String, gathering: &mut Gathering) {
     match (element.name.as_str(), element.attribute("type")) {
         ("question", "category") => category(element, topic, gathering),
-        ("question", "description") => {
-            gathering.notes.at(Some(element.line), element.value_of("name"));
-            let text = plain(element.child("questiontext"), "/passage", &mut gathering.notes);
-            gathering.describe(&text);
-        }
+        ("question", "description") => description(element, gathering),
         ("question", kind) => question::read(element, kind, topic, gathering),
         (other, _) => gathering.notes.lost("", format!("The element <{other}> is not kept."), ""),
     }
     gathering.notes.of_the_file();
+}
+
+fn description(element: &Element, gathering: &mut Gathering) {
+    gathering.notes.at(Some(element.line), element.value_of("name"));
+    let text = plain(element.child("questiontext"), "/passage", &mut gathering.notes);
+    gathering.describe(&text);
+    settings::note(element, &mut gathering.notes);
+    let feedback = plain(element.child("generalfeedback"), "/passage", &mut gathering.notes);
+    if !feedback.is_empty() {
+        let what = format!("The feedback {} on a text is not kept.", quoted(&feedback));
+        gathering.notes.lost("/passage", what, "Make it part of the text.");
+    }
 }
 
 fn stray(line: usize, text: &str, notes: &mut Notes) {

@@ -39,6 +39,16 @@ fn what_is_not_kept_of_a_question_is_told() {
 }
 
 #[test]
+fn what_is_not_kept_of_a_passage_is_told() {
+    let passage = "<question type=\"description\"><name><text>Text</text></name><defaultgrade>0</defaultgrade>
+        <questiontext><text>A cell.</text></questiontext><generalfeedback><text>It lives.</text></generalfeedback>
+        <hint><text>Look.</text></hint></question>";
+    let reading = xml(passage);
+    let pointers: Vec<_> = told(&reading).into_iter().map(|(pointer, severity, _)| (pointer, severity)).collect();
+    assert_eq!(pointers, [("/hint", Severity::Lost), ("/passage", Severity::Lost)]);
+}
+
+#[test]
 fn text_outside_of_all_questions_is_told() {
     let quiz = format!("\nWhat is <!-- no -->2 &lt; 3?\n\n{}<![CDATA[the end]]>\n", question(""));
     let reading = xml(&quiz);
