@@ -1,5 +1,6 @@
 //! CSV: one question per row, as spreadsheets have them.
 
+mod answers;
 mod columns;
 mod quotes;
 mod read;
