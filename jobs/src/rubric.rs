@@ -40,6 +40,10 @@ mod tests {
             assert_eq!(!met(&mill, answer).is_empty(), expected, "{answer:?}");
         }
         assert!(met(&key(&[]), "anything").is_empty(), "a point without terms is met by nothing");
+        for (term, answer) in [("caf\u{e9}", "Un cafe\u{301}."), ("cafe\u{301}", "Un CAF\u{c9}.")] {
+            assert_eq!(met(&key(&[&[term]]), answer), ["k1"], "{answer}");
+        }
+        assert!(met(&key(&[&["10²"]]), "It is 102.").is_empty());
         assert_eq!(met(&key(&[&["x < −4"]]), "Hence x<-4, since the sign flips."), ["k1"]);
     }
 

@@ -2,8 +2,11 @@
 
 use std::ops::Range;
 
+use unicode_normalization::UnicodeNormalization;
+
 /// A text in lower case, with plain quotes and minus signs, single spaces, and none around operators: `x < −4`, `x<-4`
-/// and `X  <  – 4` are the same.
+/// and `X  <  – 4` are the same. So are letters however Unicode writes them: `é` in one character or two, `Ａ` and `A`,
+/// `ﬁ` and `fi`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Wording(String);
 
@@ -15,14 +18,10 @@ impl Wording {
     #[must_use]
     pub fn of(text: &str) -> Self {
         let mut wording = String::with_capacity(text.len());
-        for word in text.split_whitespace() {
-            let plain: String =
-                word.chars().filter(|c| !is_invisible(*c)).map(plain).flat_map(char::to_lowercase).collect();
-            if !wording.is_empty()
-                && !wording.ends_with(OPERATORS)
-                && !plain.starts_with(OPERATORS)
-                && !plain.is_empty()
-            {
+        let visible: String = text.chars().filter(|c| !is_invisible(*c)).map(plain).collect();
+        for word in normalized(&visible).split_whitespace() {
+            let plain: String = word.chars().map(plain).flat_map(char::to_lowercase).collect();
+            if !wording.is_empty() && !wording.ends_with(OPERATORS) && !plain.starts_with(OPERATORS) {
                 wording.push(' ');
             }
             wording.push_str(&plain);
@@ -90,10 +89,25 @@ fn goes_on(inside: impl Iterator<Item = char>, mut outside: impl Iterator<Item =
     next.is_alphanumeric() || decimal
 }
 
+/// `text` in the normal form NFKC, but for what means something else in its place: 10² is not 102, nor 3½ 31/2.
+fn normalized(text: &str) -> String {
+    let mut normalized = String::with_capacity(text.len());
+    for piece in text.split_inclusive(is_raised_or_fraction) {
+        let (letters, last) = piece.split_at(piece.trim_end_matches(is_raised_or_fraction).len());
+        normalized.extend(letters.nfkc());
+        normalized.push_str(last);
+    }
+    normalized
+}
+
+fn is_raised_or_fraction(c: char) -> bool {
+    matches!(c, '²' | '³' | '¹' | '¼'..='¾' | '\u{2070}'..='\u{209f}' | '\u{2150}'..='\u{215f}' | '\u{2189}')
+}
+
 fn plain(c: char) -> char {
     match c {
         '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe63}' | '\u{ff0d}' => '-',
-        '\u{2018}' | '\u{2019}' | '\u{201b}' | '\u{02bc}' | '\u{2032}' => '\'',
+        '\u{00b4}' | '\u{2018}' | '\u{2019}' | '\u{201b}' | '\u{02bc}' | '\u{2032}' => '\'',
         '\u{201c}'..='\u{201f}' | '\u{00ab}' | '\u{00bb}' | '\u{2033}' => '"',
         '\u{00d7}' | '\u{22c5}' => '·',
         other => other,
@@ -128,6 +142,11 @@ mod tests {
             ("2 × 3 · 4", "2·3·4"),
             ("den\u{ad}atured\u{200b}", "denatured"),
             ("a \u{200b} b", "a b"),
+            ("cafe\u{301} CAFE\u{301} caf\u{e9}", "café café café"),
+            ("ＡＢＣ　１２－３", "abc 12-3"),
+            ("ﬁbres of 5 \u{b5}m…", "fibres of 5 \u{3bc}m..."),
+            ("don´t ″stop″", "don't \"stop\""),
+            ("10² + 3½ = CO₂", "10²+3½=co₂"),
             ("", ""),
         ] {
             assert_eq!(Wording::of(text).as_str(), wording, "{text:?}");

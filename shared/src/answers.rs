@@ -6,18 +6,16 @@ use serde::{Deserialize, Serialize};
 use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
+use crate::content::bounds::{MAX_CHOICES, MAX_QUESTIONS};
 use crate::ids::QuestionId;
 use crate::practice_tests::{Question, QuestionKind};
 use crate::schemas::{self, MAX_NUMBER};
+use crate::slugs::MAX_SLUG;
 
 /// The longest text that can be an answer, in characters.
 pub const MAX_TEXT: usize = 10_000;
-/// The longest id of a choice, in characters.
-const MAX_ID: usize = 64;
-/// No question has more choices.
-const MAX_CHOICES: usize = 500;
-/// The most answers in one submission: no test asks more questions.
-pub const MAX_ANSWERS: usize = 500;
+/// The most answers that can be handed in at once: no test asks more.
+pub const MAX_ANSWERS: usize = MAX_QUESTIONS;
 
 /// An answer as a client sends it; exactly one of `choice_ids`, `number` and `text` must be there.
 #[derive(Clone, Debug, Deserialize)]
@@ -35,7 +33,7 @@ pub struct RawAnswer {
 
 impl PartialSchema for RawAnswer {
     fn schema() -> RefOr<Schema> {
-        let choices = schemas::set(schemas::slug(MAX_ID), 1..=MAX_CHOICES).into();
+        let choices = schemas::set(schemas::slug(MAX_SLUG), 1..=MAX_CHOICES).into();
         let answered = |response: &'static str, schema: &RefOr<Schema>| {
             let others = ["choice_ids", "number", "text"].into_iter().filter(|other| *other != response);
             let given = [("question_id", QuestionId::schema()), (response, schema.clone())];

@@ -44,6 +44,7 @@ pub mod schemas;
 pub mod sessions;
 pub mod shutdown;
 pub mod sittings;
+pub mod slugs;
 pub mod stats;
 pub mod telemetry;
 pub mod tokens;

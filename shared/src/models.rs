@@ -9,9 +9,8 @@ use utoipa::openapi::schema::{ObjectBuilder, Schema, Type};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::ids::ModelId;
+use crate::slugs::{MAX_SLUG, is_slug};
 
-/// The longest slug, in bytes.
-pub const MAX_SLUG: usize = 64;
 /// The longest name, in characters.
 pub const MAX_NAME: usize = 80;
 /// The longest description, in characters.
@@ -55,11 +54,7 @@ impl Slug {
     /// # Errors
     /// If it is none.
     pub fn parse(text: &str) -> Result<Self, Unusable> {
-        let is_part = |part: &str| {
-            !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
-        };
-        let fits = text.len() <= MAX_SLUG && text.split('-').all(is_part);
-        fits.then(|| Self(text.to_owned())).ok_or(Unusable::Slug)
+        is_slug(text).then(|| Self(text.to_owned())).ok_or(Unusable::Slug)
     }
 
     /// As text.

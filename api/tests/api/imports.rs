@@ -91,6 +91,23 @@ async fn a_dry_run_and_a_second_import_change_nothing(database: PgPool) {
 }
 
 #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn a_key_that_can_be_read_in_two_ways_is_reported_and_not_stored(database: PgPool) {
+    const SUMS: &str = "id,prompt,choice_a,choice_b,choice_c,choice_d,answer\n\
+        five,2 + 3?,2,3,4,5,5\nfour,2 + 2?,2,3,4,5,4\nsix,\"3 + 3?,5,6,7,8,b\nseven,3 + 4?,5,6,7,8,c\n";
+    let app = Application::start(database).await;
+    let admin = app.admin().await;
+    let import = import(&app, &admin, "?title=Sums", "text/csv", SUMS).await;
+    assert_eq!((&import["found"], &import["usable"], &import["lost"]), (&json!(3), &json!(1), &json!(2)));
+    let report = admin.get(&format!("/api/admin/imports/{}/report", import["id"].as_str().unwrap())).await.body;
+    let rows = report["items"].as_array().unwrap().iter();
+    let rows: Vec<_> = rows.map(|row| (&row["line"], &row["question"], &row["pointer"])).collect();
+    assert_eq!(rows, [(&json!(3), &json!("four"), &json!("/answer")), (&json!(4), &json!("six"), &json!(""))]);
+    let test = admin.get(&format!("/api/admin/tests/{}", import["test_id"].as_str().unwrap())).await.body;
+    assert_eq!(test["content"]["questions"][0]["answer"]["choice_ids"], json!(["d"]));
+    app.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
 async fn a_hostile_file_fails_its_import_and_nothing_else(database: PgPool) {
     let app = Application::start(database).await;
     let admin = app.admin().await;

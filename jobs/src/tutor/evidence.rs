@@ -244,6 +244,14 @@ mod tests {
     }
 
     #[test]
+    fn a_quote_is_found_however_unicode_writes_its_letters() {
+        let answer = "À 60 °C the naïve enzyme unfolds and ﬂoats.";
+        let decomposed = "A\u{300} 60 °C the nai\u{308}ve enzyme unfolds and floats";
+        assert_eq!(believed_quotes(answer, &[("k2", decomposed)]), ["k2"]);
+        assert_eq!(believed_quotes(decomposed, &[("k2", answer.trim_end_matches('.'))]), ["k2"]);
+    }
+
+    #[test]
     fn a_quote_that_does_not_stand_in_the_answer_is_not() {
         let answer = "Molecules move faster when it is warm.";
         for quote in ["molecules collide more often", "olecules move faster", "Molecules move faster … warm", ""] {

@@ -5,14 +5,10 @@ use std::ops::RangeInclusive;
 
 use serde_json::{Map, Value};
 
+use super::bounds::is_too_long;
 use super::{Finding, Flaw};
 use crate::schemas::{MAX_NUMBER, as_whole};
-
-pub(super) const MAX_SLUG: usize = 64;
-/// The longest text, in characters: a passage of some ten pages.
-pub(super) const MAX_TEXT: usize = 30_000;
-/// No list of a test file needs more items.
-pub(super) const MAX_ITEMS: usize = 500;
+use crate::slugs::{MAX_SLUG, is_slug};
 
 /// An object whose fields are being read. What cannot be read becomes a finding and a stand-in value.
 pub(super) struct Fields<'json, 'read> {
@@ -106,12 +102,13 @@ impl<'json, 'read> Fields<'json, 'read> {
         })
     }
 
-    /// A list with at least `least` items.
-    pub(super) fn list(&mut self, name: &'static str, least: usize) -> &'json [Value] {
+    /// A list with `count` items.
+    pub(super) fn list(&mut self, name: &'static str, count: RangeInclusive<usize>) -> &'json [Value] {
         let Some(value) = self.required(name) else { return &[] };
+        let (least, most) = (*count.start(), *count.end());
         match value {
-            Value::Array(items) if items.len() > MAX_ITEMS => {
-                self.note(name, format!("It must hold at most {MAX_ITEMS}; it holds {}.", items.len()));
+            Value::Array(items) if items.len() > most => {
+                self.note(name, format!("It must hold at most {most}; it holds {}.", items.len()));
                 &[]
             }
             Value::Array(items) if items.len() >= least => items,
@@ -126,10 +123,10 @@ impl<'json, 'read> Fields<'json, 'read> {
         }
     }
 
-    /// A list of texts with at least `least` items, none twice.
-    pub(super) fn texts(&mut self, name: &'static str, least: usize) -> Vec<String> {
+    /// A list of `count` texts, none twice.
+    pub(super) fn texts(&mut self, name: &'static str, count: RangeInclusive<usize>) -> Vec<String> {
         let pointer = self.at(name);
-        let items = texts(self.list(name, least), &pointer, self.findings);
+        let items = texts(self.list(name, count), &pointer, self.findings);
         no_duplicates(
             items.iter().map(String::as_str),
             |index| format!("{pointer}/{index}"),
@@ -183,14 +180,9 @@ fn text(value: &Value, pointer: &str, findings: &mut Vec<Finding>) -> String {
         None => "It must be a text.",
         Some(text) if text.trim().is_empty() => "It must not be blank.",
         Some(text) if text.contains('\0') => "It must not hold the character NUL.",
-        Some(text) if text.chars().count() > MAX_TEXT => "It is too long.",
+        Some(text) if is_too_long(text) => "It is too long.",
         Some(text) => return text.to_owned(),
     };
     note(findings, pointer, detail);
     String::new()
-}
-
-fn is_slug(text: &str) -> bool {
-    let word = |word: &str| !word.is_empty() && word.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit());
-    text.len() <= MAX_SLUG && text.split('-').all(word)
 }

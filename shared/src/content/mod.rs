@@ -2,6 +2,7 @@
 //!
 //! `content/*.json` are examples. A file is imported whole or not at all; what is wrong with it is told all at once.
 
+pub(crate) mod bounds;
 mod export;
 mod fields;
 mod import;

@@ -1,19 +1,18 @@
 //! From the text of a file to a test that cannot be wrong.
 
+use std::ops::RangeInclusive;
+
 use serde_json::Value;
 
+use super::bounds::{
+    DIFFICULTY, MAX_CHOICES, MAX_GROUPS, MAX_KEY_POINTS, MAX_MINUTES, MAX_QUESTIONS, MAX_TERMS, POINTS,
+};
 use super::fields::{Fields, no_duplicates, note, note_misfit, texts};
 use super::{Finding, Flaw, QuestionEntry, TestFile};
 use crate::points::Points;
 use crate::practice_tests::{
     AnswerKey, Choice, ChoicesKey, KeyPoint, LateAnswers, NumberKey, QuestionKind, TextKey, TimeLimit,
 };
-
-/// The longest time limit, in minutes.
-pub(super) const MAX_MINUTES: i16 = 600;
-
-/// The most terms for one thing: no language has more.
-pub(super) const MAX_TERMS: usize = 100;
 
 /// Reads and validates a test file.
 ///
@@ -69,7 +68,7 @@ fn time_limit(fields: &mut Fields<'_, '_>) -> Option<TimeLimit> {
 }
 
 fn questions(fields: &mut Fields<'_, '_>) -> Vec<QuestionEntry> {
-    let read = each(fields, "questions", 1, question);
+    let read = each(fields, "questions", 1..=MAX_QUESTIONS, question);
     unique(&read, |question| &question.slug, fields, "questions", "slug");
     read.into_iter().flatten().collect()
 }
@@ -78,11 +77,11 @@ fn questions(fields: &mut Fields<'_, '_>) -> Vec<QuestionEntry> {
 fn each<T>(
     fields: &mut Fields<'_, '_>,
     name: &'static str,
-    least: usize,
+    count: RangeInclusive<usize>,
     read: impl Fn(&Value, &str, &mut Vec<Finding>) -> Option<T>,
 ) -> Vec<Option<T>> {
     let pointer = fields.at(name);
-    let items = fields.list(name, least).iter().enumerate();
+    let items = fields.list(name, count).iter().enumerate();
     items.map(|(index, item)| read(item, &format!("{pointer}/{index}"), fields.findings())).collect()
 }
 
@@ -98,9 +97,9 @@ fn question(value: &Value, pointer: &str, findings: &mut Vec<Finding>) -> Option
     let kind = kind(&mut fields);
     let slug = fields.slug("slug");
     let topic = fields.slug("topic");
-    let difficulty = fields.whole("difficulty", 1..=3);
+    let difficulty = fields.whole("difficulty", DIFFICULTY);
     let prompt = fields.text("prompt");
-    let points = Points(i32::from(fields.whole("points", 1..=100)) * 100);
+    let points = Points(i32::from(fields.whole("points", POINTS)) * 100);
     let explanation = fields.text("explanation");
     let (choices, answer) = match kind {
         Some(kind) => (choices(kind, &mut fields), answer(kind, &mut fields)),
@@ -137,7 +136,7 @@ fn choices(kind: QuestionKind, fields: &mut Fields<'_, '_>) -> Vec<Choice> {
         }
         return Vec::new();
     }
-    let read = each(fields, "choices", 2, choice);
+    let read = each(fields, "choices", 2..=MAX_CHOICES, choice);
     unique(&read, |choice| &choice.id, fields, "choices", "id");
     unique(&read, |choice| &choice.text, fields, "choices", "text");
     read.into_iter().flatten().collect()
@@ -164,7 +163,7 @@ fn answer(kind: QuestionKind, fields: &mut Fields<'_, '_>) -> Option<AnswerKey> 
 }
 
 fn choices_key(kind: QuestionKind, fields: &mut Fields<'_, '_>) -> ChoicesKey {
-    let choice_ids = fields.texts("choice_ids", 1);
+    let choice_ids = fields.texts("choice_ids", 1..=MAX_CHOICES);
     if kind == QuestionKind::SingleChoice && choice_ids.len() > 1 {
         fields.note("choice_ids", "A single_choice has one right choice.");
     }
@@ -190,7 +189,7 @@ fn number_key(fields: &mut Fields<'_, '_>) -> NumberKey {
 
 fn text_key(fields: &mut Fields<'_, '_>) -> TextKey {
     let model_answer = fields.text("model_answer");
-    let read = each(fields, "key_points", 1, key_point);
+    let read = each(fields, "key_points", 1..=MAX_KEY_POINTS, key_point);
     unique(&read, |point| &point.id, fields, "key_points", "id");
     TextKey { model_answer, key_points: read.into_iter().flatten().collect() }
 }
@@ -199,7 +198,7 @@ fn key_point(value: &Value, pointer: &str, findings: &mut Vec<Finding>) -> Optio
     let mut fields = Fields::open(value, pointer, findings)?;
     let (id, text) = (fields.slug("id"), fields.text("text"));
     let pointer = fields.at("terms");
-    let groups = fields.list("terms", 1).iter().enumerate();
+    let groups = fields.list("terms", 1..=MAX_GROUPS).iter().enumerate();
     let findings = fields.findings();
     let terms = groups.map(|(index, group)| term_group(group, &format!("{pointer}/{index}"), findings)).collect();
     fields.close();

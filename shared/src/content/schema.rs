@@ -1,12 +1,14 @@
 //! What [`super::check`] takes, as a schema. What it cannot say is how parts must fit: that names differ, and that a key
 //! names choices which are there.
 
+use std::ops::RangeInclusive;
+
 use utoipa::openapi::schema::{ArrayBuilder, ObjectBuilder, Type};
 use utoipa::openapi::{RefOr, Schema};
 
-use super::fields::{MAX_ITEMS, MAX_SLUG, MAX_TEXT};
-use super::reading::{MAX_MINUTES, MAX_TERMS};
+use super::bounds::{DIFFICULTY, MAX_CHOICES, MAX_MINUTES, MAX_TERMS, MAX_TEXT, POINTS};
 use crate::schemas::{self, MAX_NUMBER, closed, list, nullable, one_of, set, slug, whole, written};
+use crate::slugs::MAX_SLUG;
 
 /// The schema of a test file.
 #[must_use]
@@ -23,7 +25,7 @@ pub fn schema() -> RefOr<Schema> {
     closed(&["slug", "title", "subject", "description", "questions"], fields).into()
 }
 
-/// At most 500 items. That is not said of lists of objects and of lists: who tries more meets the limit on bodies first.
+/// There is a bound above, too. That is not said of lists of objects and of lists: who tries more meets the limit on bodies first.
 fn many(items: RefOr<Schema>, least: usize) -> RefOr<Schema> {
     ArrayBuilder::new().items(items).min_items(Some(least)).into()
 }
@@ -38,7 +40,7 @@ fn question() -> RefOr<Schema> {
     let none = || nullable(list(choice(), 0..=0).into());
     one_of([
         asked("single_choice", choices(), choices_key(1)),
-        asked("multiple_choice", choices(), choices_key(MAX_ITEMS)),
+        asked("multiple_choice", choices(), choices_key(MAX_CHOICES)),
         asked("numeric", none(), number_key()),
         asked("free_text", none(), text_key()),
     ])
@@ -49,9 +51,9 @@ fn asked(kind: &str, choices: RefOr<Schema>, answer: RefOr<Schema>) -> RefOr<Sch
         ("slug", slug(MAX_SLUG)),
         ("kind", one_word(&[kind])),
         ("topic", slug(MAX_SLUG)),
-        ("difficulty", whole(1..=3)),
+        ("difficulty", whole(wide(&DIFFICULTY))),
         ("prompt", written(MAX_TEXT)),
-        ("points", whole(1..=100)),
+        ("points", whole(wide(&POINTS))),
         ("choices", choices),
         ("answer", answer),
         ("explanation", written(MAX_TEXT)),
@@ -61,6 +63,10 @@ fn asked(kind: &str, choices: RefOr<Schema>, answer: RefOr<Schema>) -> RefOr<Sch
         required.push("choices");
     }
     closed(&required, fields).into()
+}
+
+fn wide(range: &RangeInclusive<i16>) -> RangeInclusive<i32> {
+    i32::from(*range.start())..=i32::from(*range.end())
 }
 
 fn choice() -> RefOr<Schema> {

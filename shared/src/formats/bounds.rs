@@ -1,23 +1,16 @@
-//! What a question must have to be stored and asked, and how much of it there may be.
+//! What a question must have to be stored and asked. How much of it there may be is said in `content`.
 
 use std::collections::HashSet;
 
 use crate::content::QuestionEntry;
+use crate::content::bounds::{MAX_CHOICES, MAX_GROUPS, MAX_KEY_POINTS, MAX_TERMS, MAX_TEXT, is_too_long};
 use crate::practice_tests::{AnswerKey, ChoicesKey, NumberKey, QuestionKind, TextKey};
-
-/// The most choices in a question.
-const MAX_CHOICES: usize = 50;
-/// The most key points in a question, groups of terms in a point, and terms in a group.
-const MAX_KEY_PARTS: usize = 50;
-/// The longest prompt, explanation or model answer, in characters.
-const MAX_TEXT: usize = 20_000;
-/// The longest choice, key point or term, in characters.
-const MAX_SHORT_TEXT: usize = 2_000;
+use crate::schemas::MAX_NUMBER;
 
 /// Why a question cannot be stored or asked.
 pub(super) fn fault(entry: &QuestionEntry) -> Option<String> {
-    long(&entry.prompt, "prompt", MAX_TEXT, Blank::Refused)
-        .or_else(|| long(&entry.explanation, "explanation", MAX_TEXT, Blank::Allowed))
+    long(&entry.prompt, "prompt", Blank::Refused)
+        .or_else(|| long(&entry.explanation, "explanation", Blank::Allowed))
         .or_else(|| match &entry.answer {
             AnswerKey::Choices(key) => choices_fault(entry, key),
             AnswerKey::Number(key) => number_fault(*key),
@@ -31,12 +24,11 @@ enum Blank {
     Refused,
 }
 
-fn long(text: &str, name: &str, most: usize, blank: Blank) -> Option<String> {
+fn long(text: &str, name: &str, blank: Blank) -> Option<String> {
     if blank == Blank::Refused && text.trim().is_empty() {
         return Some(format!("Its {name} is blank."));
     }
-    // Each character is a byte at least: most texts need no counting.
-    (text.len() > most && text.chars().count() > most).then(|| format!("Its {name} is longer than {most} characters."))
+    is_too_long(text).then(|| format!("Its {name} is longer than {MAX_TEXT} characters."))
 }
 
 fn choices_fault(entry: &QuestionEntry, key: &ChoicesKey) -> Option<String> {
@@ -47,33 +39,35 @@ fn choices_fault(entry: &QuestionEntry, key: &ChoicesKey) -> Option<String> {
         (_, 0) => Some("None of its choices is right.".to_owned()),
         (_, 2..) if entry.kind == QuestionKind::SingleChoice => Some("More than one choice is right.".to_owned()),
         (count, _) if texts.len() < count => Some("Two of its choices are the same.".to_owned()),
-        _ => entry.choices.iter().find_map(|choice| long(&choice.text, "choice", MAX_SHORT_TEXT, Blank::Refused)),
+        _ => entry.choices.iter().find_map(|choice| long(&choice.text, "choice", Blank::Refused)),
     }
 }
 
 fn number_fault(key: NumberKey) -> Option<String> {
-    let possible = key.number.is_finite() && key.tolerance.is_finite() && key.tolerance >= 0.0;
-    (!possible).then(|| "Its answer must be a number, with a tolerance that is not negative.".to_owned())
+    let possible = key.number.abs() <= MAX_NUMBER && (0.0..=MAX_NUMBER).contains(&key.tolerance);
+    (!possible).then(|| {
+        format!("Its answer and its tolerance must be numbers up to {MAX_NUMBER:e}, the tolerance not negative.")
+    })
 }
 
 fn text_fault(key: &TextKey) -> Option<String> {
     let ids: HashSet<_> = key.key_points.iter().map(|point| point.id.as_str()).collect();
     let terms = || key.key_points.iter().flat_map(|point| &point.terms).flatten();
     let groups = || key.key_points.iter().map(|point| &point.terms);
-    let countable = |count: usize| (1..=MAX_KEY_PARTS).contains(&count);
-    if !countable(key.key_points.len()) || !groups().all(|groups| countable(groups.len())) {
+    let has_points = (1..=MAX_KEY_POINTS).contains(&key.key_points.len());
+    if !has_points || !groups().all(|groups| (1..=MAX_GROUPS).contains(&groups.len())) {
         return Some(format!(
-            "It must have 1 to {MAX_KEY_PARTS} key points, each with 1 to {MAX_KEY_PARTS} groups of terms."
+            "It must have 1 to {MAX_KEY_POINTS} key points, each with 1 to {MAX_GROUPS} groups of terms."
         ));
     }
-    if !groups().flatten().all(|group| countable(group.len())) {
-        return Some(format!("Each group of terms must have 1 to {MAX_KEY_PARTS} terms."));
+    if !groups().flatten().all(|group| (1..=MAX_TERMS).contains(&group.len())) {
+        return Some(format!("Each group of terms must have 1 to {MAX_TERMS} terms."));
     }
     if ids.len() < key.key_points.len() {
         return Some("Two of its key points have the same id.".to_owned());
     }
-    let short = |text: &String, name| long(text, name, MAX_SHORT_TEXT, Blank::Refused);
-    long(&key.model_answer, "model answer", MAX_TEXT, Blank::Refused)
+    let short = |text: &String, name| long(text, name, Blank::Refused);
+    long(&key.model_answer, "model answer", Blank::Refused)
         .or_else(|| key.key_points.iter().find_map(|point| short(&point.text, "key point")))
         .or_else(|| terms().find_map(|term| short(term, "term")))
 }

@@ -3,23 +3,18 @@
 use std::collections::HashSet;
 
 use super::bounds::fault;
+use super::names::{choice_id, fingerprint};
 use super::notes::{Notes, quoted};
 use super::reading::{Head, Reading};
-use super::slugs::{choice_id, fingerprint, numbered, slug_of};
 use crate::content::QuestionEntry;
+use crate::content::bounds::{DIFFICULTY, MAX_QUESTIONS, MAX_TEXT, POINTS};
 use crate::points::Points;
 use crate::practice_tests::{AnswerKey, Choice, ChoicesKey, NumberKey, QuestionKind, TextKey};
+use crate::slugs::{numbered, slug_of};
 
-/// The most questions in a test.
-const MAX_QUESTIONS: usize = 1_000;
-const TOO_MANY: &str = "A test has no more than 1,000 questions.";
-/// The longest passage, in bytes.
-const MAX_PASSAGE: usize = 200_000;
 /// How hard a question is if the file does not say: neither easy nor hard.
 const DEFAULT_DIFFICULTY: i16 = 2;
-/// The most points a question earns.
-const MAX_POINTS: f64 = 100.0;
-/// Characters of the prompt that name a question without a name.
+/// So many characters of the prompt name a question that has no name.
 const NAMING_CHARACTERS: usize = 48;
 
 /// A question as a parser found it.
@@ -92,12 +87,15 @@ pub(super) struct Gathering {
     questions: Vec<QuestionEntry>,
     slugs: HashSet<String>,
     found: usize,
+    /// In characters.
+    passage_length: usize,
 }
 
 impl Gathering {
     /// Nothing yet.
     pub(super) fn new(notes: Notes) -> Self {
-        Self { notes, head: Head::default(), questions: Vec::new(), slugs: HashSet::new(), found: 0 }
+        let (head, questions, slugs) = (Head::default(), Vec::new(), HashSet::new());
+        Self { notes, head, questions, slugs, found: 0, passage_length: 0 }
     }
 
     /// True once a question was there.
@@ -114,7 +112,7 @@ impl Gathering {
     /// Takes a question whose beginning was told, or says why it is left out.
     pub(super) fn take(&mut self, draft: Draft) {
         if self.questions.len() >= MAX_QUESTIONS {
-            return self.leave_out("", TOO_MANY, "Split the file.");
+            return self.leave_out("", &too_many(), "Split the file.");
         }
         let slug = self.slug(&draft);
         let topic = topic(&draft, &mut self.notes);
@@ -128,7 +126,7 @@ impl Gathering {
     /// Takes a question that has all its names, or says why it is left out.
     pub(super) fn take_entry(&mut self, entry: QuestionEntry) {
         let fault = match fault(&entry) {
-            None if self.questions.len() >= MAX_QUESTIONS => Some(TOO_MANY.to_owned()),
+            None if self.questions.len() >= MAX_QUESTIONS => Some(too_many()),
             None if self.slugs.contains(&entry.slug) => Some(format!("There is another question {}.", entry.slug)),
             fault => fault,
         };
@@ -148,15 +146,15 @@ impl Gathering {
             self.notes.changed("/passage", what, "A test has one passage.");
         }
         let passage = self.head.passage.get_or_insert_default();
-        if passage.len() + text.len() > MAX_PASSAGE {
-            let what = format!("The passage is longer than {MAX_PASSAGE} bytes; {} is left out.", quoted(text));
+        let between = if passage.is_empty() { "" } else { "\n\n" };
+        let length = self.passage_length + between.len() + text.chars().count();
+        if length > MAX_TEXT {
+            let what = format!("The passage is longer than {MAX_TEXT} characters; {} is left out.", quoted(text));
             self.notes.lost("/passage", what, "Shorten it.");
             return;
         }
-        if !passage.is_empty() {
-            passage.push_str("\n\n");
-        }
-        passage.push_str(text);
+        self.passage_length = length;
+        passage.extend([between, text]);
     }
 
     /// The question whose beginning was told is not taken.
@@ -206,18 +204,22 @@ fn topic(draft: &Draft, notes: &mut Notes) -> String {
 
 #[expect(clippy::cast_possible_truncation, reason = "it is between 1 and 100")]
 fn points(points: Option<f64>, notes: &mut Notes) -> Points {
-    let asked = points.unwrap_or(1.0);
-    let whole = if asked.is_finite() { asked.round().clamp(1.0, MAX_POINTS) } else { 1.0 };
+    let (asked, least, most) = (points.unwrap_or(1.0), f64::from(*POINTS.start()), f64::from(*POINTS.end()));
+    let whole = if asked.is_finite() { asked.round().clamp(least, most) } else { 1.0 };
     #[expect(clippy::float_cmp, reason = "a whole number is exactly itself")]
     if whole != asked {
-        notes.changed("/points", format!("It earned {asked}; it earns {whole} now, a whole number from 1 to 100."), "");
+        notes.changed(
+            "/points",
+            format!("It earned {asked}; it earns {whole} now, a whole number from {least} to {most}."),
+            "",
+        );
     }
     Points(whole as i32 * 100)
 }
 
 fn difficulty(difficulty: Option<i16>, notes: &mut Notes) -> i16 {
     let asked = difficulty.unwrap_or(DEFAULT_DIFFICULTY);
-    let possible = asked.clamp(1, 3);
+    let possible = asked.clamp(*DIFFICULTY.start(), *DIFFICULTY.end());
     if possible != asked {
         notes.changed("/difficulty", format!("The difficulty was {asked}; it is {possible} now, from 1 to 3."), "");
     }
@@ -237,6 +239,10 @@ fn key(asked: Asked) -> (QuestionKind, Vec<Choice>, AnswerKey) {
         |(index, choice): (usize, Offered)| Choice { id: choice_id(index), text: choice.text.trim().to_owned() };
     let choices = offered.into_iter().enumerate().map(choice).collect();
     (kind, choices, AnswerKey::Choices(ChoicesKey { choice_ids }))
+}
+
+fn too_many() -> String {
+    format!("A test has no more than {MAX_QUESTIONS} questions.")
 }
 
 fn lower_first(sentence: &str) -> String {

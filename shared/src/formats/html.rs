@@ -126,6 +126,8 @@ struct Page {
     text: String,
     looks: Vec<String>,
     media: Vec<String>,
+    /// What begins and does not end, so that no reader sees what is behind it.
+    unclosed: Option<String>,
     /// No tag ends any more; else each that does not would be sought to the end of the page.
     no_tags_left: bool,
 }
@@ -145,7 +147,7 @@ impl Page {
     /// Reads one tag, comment or character at the beginning of `rest`, and returns what comes behind it.
     fn markup<'a>(&mut self, rest: &'a str) -> &'a str {
         if let Some(comment) = rest.strip_prefix("<!--") {
-            return comment.find("-->").map_or("", |end| &comment[end + 3..]);
+            return comment.find("-->").map_or_else(|| self.never_ends(rest), |end| &comment[end + 3..]);
         }
         if let Some((character, length)) = entity(rest) {
             self.text.push_str(&character);
@@ -167,7 +169,7 @@ impl Page {
         let name = tag.name.as_str();
         if HIDDEN.contains(&name) && tag.part == Part::Start {
             let end = format!("</{name}");
-            return find_ignoring_case(rest, &end).map_or("", |at| &rest[at..]);
+            return find_ignoring_case(rest, &end).map_or_else(|| self.never_ends(rest), |at| &rest[at..]);
         }
         if BLOCKS.contains(&name) {
             self.text.push_str(if name == "li" && tag.part == Part::Start { "\n- " } else { "\n" });
@@ -183,7 +185,17 @@ impl Page {
         rest
     }
 
+    /// Nothing of `rest` is shown.
+    fn never_ends<'a>(&mut self, rest: &'a str) -> &'a str {
+        self.unclosed = Some(quoted(rest)).filter(|_| !rest.trim().is_empty());
+        ""
+    }
+
     fn tell(&mut self, pointer: &str, notes: &mut Notes) {
+        if let Some(text) = &self.unclosed {
+            let what = format!("A comment, script or style is not closed, so that {text} is not shown.");
+            notes.lost(pointer, what, "Close it, or take it out.");
+        }
         for medium in &self.media {
             notes.lost(pointer, format!("A text cannot show {medium}."), "Describe it in words.");
         }
@@ -289,6 +301,22 @@ mod tests {
         assert!(problems[0].detail.contains("cell.png"), "{problems:?}");
         assert!(problems[1].detail.contains("b, sup"), "{problems:?}");
         assert_eq!(problems.len(), 2);
+    }
+
+    #[test]
+    fn what_an_open_comment_or_script_hides_is_told() {
+        for (html, shown, hidden) in [
+            ("<p>Why?</p><!-- note: because", "Why?", Some("“<!-- note: because”")),
+            ("Why?<STYLE type=\"x\">p {} </p> Because", "Why?", Some("Because”")),
+            ("Why?<script>x()", "Why?", Some("“x()”")),
+            ("Why?<!-- a --><script>x()</script>", "Why?", None),
+        ] {
+            let mut notes = Notes::default();
+            assert_eq!(text_of(html, "/prompt", &mut notes), shown);
+            let problems = notes.finish();
+            assert_eq!(problems.len(), usize::from(hidden.is_some()), "{problems:?}");
+            assert!(problems.iter().all(|problem| problem.detail.contains(hidden.unwrap())), "{problems:?}");
+        }
     }
 
     #[test]

@@ -2,11 +2,12 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Format;
+use super::decode::is_noise;
 use super::draft::Gathering;
 use super::notes::Notes;
 use super::reading::Reading;
-use crate::content::{self, Finding};
+use super::{Format, MAX_FILE};
+use crate::content::{self, Finding, TestFile};
 
 /// The row of the table.
 pub(super) const FORMAT: Format = Format {
@@ -16,13 +17,31 @@ pub(super) const FORMAT: Format = Format {
     media_types: &["application/json"],
     sniff: |text| text.strip_prefix('{').is_some_and(|rest| rest.trim_start().starts_with(['"', '}'])),
     read,
-    write: |test, _| {
-        serde_json::to_string_pretty(test).expect("a test holds only strings, finite numbers and lists") + "\n"
-    },
+    write: |test, _| write(test),
 };
 
 /// Stands for a text that may be blank here, but not in a test that somebody writes by hand.
 const ABSENT: &str = "-";
+
+/// Indented, unless that would make the file too large to be read.
+fn write(test: &TestFile) -> String {
+    const WHY: &str = "a test holds only strings, finite numbers and lists";
+    let indented = escaped(&serde_json::to_string_pretty(test).expect(WHY));
+    if indented.len() < MAX_FILE { indented + "\n" } else { escaped(&serde_json::to_string(test).expect(WHY)) + "\n" }
+}
+
+/// `json` with names for the characters that are removed from every file that is read; such are only in its texts.
+fn escaped(json: &str) -> String {
+    let mut escaped = String::with_capacity(json.len());
+    for character in json.chars() {
+        if is_noise(character) {
+            escaped += &format!("\\u{:04x}", u32::from(character));
+        } else {
+            escaped.push(character);
+        }
+    }
+    escaped
+}
 
 fn read(text: &str, notes: Notes) -> Reading {
     let mut gathering = Gathering::new(notes);

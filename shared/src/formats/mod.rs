@@ -11,11 +11,11 @@ mod gift;
 mod html;
 mod json;
 mod moodle_xml;
+mod names;
 mod notes;
 mod outgoing;
 mod reading;
 mod rubric;
-mod slugs;
 mod weighed;
 
 use crate::content::TestFile;
@@ -25,7 +25,7 @@ use self::notes::Notes;
 pub use self::notes::{Problem, Severity};
 pub use self::reading::{Naming, Reading, Unusable};
 
-/// The largest file that is read, in bytes. A thousand questions with long texts are one tenth of it.
+/// The largest file that is read, in bytes. Five hundred questions with long texts are one tenth of it.
 pub const MAX_FILE: usize = 8 * 1024 * 1024;
 
 /// A format of files.

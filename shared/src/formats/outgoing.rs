@@ -4,8 +4,8 @@ use std::borrow::Cow;
 
 use super::decode::is_noise;
 use super::html;
+use super::names::choice_id;
 use super::notes::Notes;
-use super::slugs::choice_id;
 use crate::content::{QuestionEntry, TestFile};
 use crate::practice_tests::{AnswerKey, Choice, QuestionKind, TextKey};
 
@@ -23,9 +23,24 @@ pub(super) fn note_oddities(question: &QuestionEntry, notes: &mut Notes) {
         notes.changed("/choices", "The ids of the choices are not kept; they are a, b, c and so on at an import.", "");
     }
     let choices = question.choices.iter().map(|choice| &choice.text);
-    if [&question.prompt, &question.explanation].into_iter().chain(choices).any(|text| clean(text) != text.as_str()) {
-        notes.changed("", "White space at the ends of texts and control characters are not kept.", "");
+    let texts = [&question.prompt, &question.explanation].into_iter().chain(choices);
+    if texts.chain(key_texts(&question.answer)).any(|text| is_trimmed(text)) {
+        notes.changed("", TRIMMED, "");
     }
+}
+
+const TRIMMED: &str = "White space at the ends of texts and control characters are not kept.";
+
+fn is_trimmed(text: &str) -> bool {
+    clean(text) != text
+}
+
+/// What a key says in words.
+fn key_texts(key: &AnswerKey) -> impl Iterator<Item = &String> {
+    let key = if let AnswerKey::Text(key) = key { Some(key) } else { None };
+    let points = || key.into_iter().flat_map(|key| &key.key_points);
+    let terms = points().flat_map(|point| &point.terms).flatten();
+    key.map(|key| &key.model_answer).into_iter().chain(points().map(|point| &point.text)).chain(terms)
 }
 
 /// What formats of single questions do not hold of a test.
@@ -47,6 +62,9 @@ pub(super) fn note_head(test: &TestFile, passage: Passage, notes: &mut Notes) {
     }
     if passage == Passage::NotHeld && test.passage.is_some() {
         notes.lost("/passage", "The passage of the test is not in the file.", "");
+    }
+    if passage == Passage::Held && test.passage.as_deref().is_some_and(is_trimmed) {
+        notes.changed("/passage", TRIMMED, "");
     }
 }
 

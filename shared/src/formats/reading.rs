@@ -1,9 +1,10 @@
 //! What was read: questions, what the file says of the whole test, and the problems.
 
+use super::names::fingerprint;
 use super::notes::{Notes, Problem, Severity};
-use super::slugs::{fingerprint, slug_of};
 use crate::content::{QuestionEntry, TestFile};
 use crate::practice_tests::TimeLimit;
+use crate::slugs::slug_of;
 
 /// What the questions are about if nobody says.
 const DEFAULT_SUBJECT: &str = "general";
@@ -79,8 +80,8 @@ impl Reading {
         }
         let head = &self.head;
         let stem = naming.filename.map(|name| name.rsplit_once('.').map_or(name, |(stem, _)| stem));
-        let titles = [naming.title, head.title.as_deref(), stem];
-        let title = titles.into_iter().flatten().map(str::trim).find(|title| !title.is_empty());
+        let titles = [naming.title.map(str::trim), head.title.as_deref(), stem.map(str::trim)];
+        let title = titles.into_iter().flatten().find(|title| !title.trim().is_empty());
         let title = title.ok_or(Unusable::NoTitle)?;
         let renamed = naming.title.is_some_and(|title| !title.trim().is_empty());
         let own_slug = head.slug.clone().filter(|_| !renamed);

@@ -10,6 +10,7 @@
 use std::fmt::Write as _;
 
 use crate::practice_tests::{KeyPoint, TextKey};
+use crate::slugs::is_slug;
 
 const MODEL_ANSWER: &str = "Model answer:";
 const KEY_POINTS: &str = "Key points:";
@@ -64,7 +65,7 @@ pub(super) fn read_key(text: &str) -> Option<TextKey> {
 
 fn point(line: &str, number: usize) -> Result<KeyPoint, String> {
     let (id, rest) = match line.split_once(':') {
-        Some((id, rest)) if super::slugs::slug_of(id).as_deref() == Some(id) => (id.to_owned(), rest),
+        Some((id, rest)) if is_slug(id) => (id.to_owned(), rest),
         _ => (format!("k{number}"), line),
     };
     let no_terms = || format!("The key point {number} has no terms; write them as [term | other term].");

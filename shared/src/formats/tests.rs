@@ -2,12 +2,14 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::select;
 
-use super::slugs::choice_id;
+use super::names::choice_id;
 use super::*;
 use crate::content::QuestionEntry;
 use crate::points::Points;
 use crate::practice_tests::{AnswerKey, Choice, ChoicesKey, KeyPoint, NumberKey, QuestionKind, TextKey};
 
+mod csv;
+mod moodle_xml;
 mod samples;
 
 /// What formats are built of, and what breaks them.
@@ -58,6 +60,9 @@ const PIECES: &[&str] = &[
     "Model answer:",
     "Key points:",
     "a",
+    "b",
+    "a;b",
+    "2",
     "word",
     "Größe",
     "😀",
@@ -239,6 +244,51 @@ proptest! {
 }
 
 #[test]
+fn json_holds_what_no_editor_shows() {
+    let mut test = crate::content::read(include_str!("../../../content/biology.json")).unwrap();
+    " \u{feff}Cells\u{7f}\u{85} ".clone_into(&mut test.title);
+    "\u{1}What\u{feff} is a cell?\u{ffff}\r\n".clone_into(&mut test.questions[0].prompt);
+    let reading = round_trip(&test, find("json").unwrap()).unwrap();
+    assert_eq!((reading.test(Naming::default()).unwrap(), reading.problems.len()), (test, 0));
+}
+
+#[test]
+fn a_text_that_is_trimmed_is_told() {
+    let biology = crate::content::read(include_str!("../../../content/biology.json")).unwrap();
+    let key = TextKey {
+        model_answer: "Because.".to_owned(),
+        key_points: vec![KeyPoint {
+            id: "k1".into(),
+            text: "It says why.".into(),
+            terms: vec![vec!["because".into()]],
+        }],
+    };
+    let with = |part: fn(&mut TextKey) -> &mut String| {
+        let mut key = key.clone();
+        part(&mut key).push(' ');
+        key
+    };
+    let keys = [
+        key.clone(),
+        with(|key| &mut key.model_answer),
+        with(|key| &mut key.key_points[0].text),
+        with(|key| &mut key.key_points[0].terms[0][0]),
+    ];
+    for format in ["csv", "moodle_xml"].map(|name| find(name).unwrap()) {
+        let trimmed = |key: &TextKey| {
+            let mut test = TestFile { questions: vec![biology.questions[0].clone()], passage: None, ..biology.clone() };
+            (test.questions[0].kind, test.questions[0].choices) = (QuestionKind::FreeText, Vec::new());
+            test.questions[0].answer = AnswerKey::Text(key.clone());
+            write(&test, format).count(Severity::Changed)
+        };
+        assert_eq!(keys.each_ref().map(trimmed), [0, 1, 1, 1], "{}", format.name);
+    }
+    let test = TestFile { passage: Some(" A cell.".to_owned()), ..biology };
+    let written = write(&test, find("gift").unwrap());
+    assert!(written.problems.iter().any(|problem| problem.pointer == "/passage"), "{:?}", written.problems);
+}
+
+#[test]
 fn formats_are_told_apart() {
     let cases = [
         (Label { filename: Some("a.b/Quiz.GIFT"), ..Label::default() }, "x", "gift"),
@@ -330,8 +380,12 @@ fn a_large_file_is_read_in_one_pass() {
             "<quiz><question type=\"multichoice\"><questiontext format=\"html\"><text><![CDATA[{text}]]></text></questiontext></question></quiz>"
         )
     };
+    let files: String = (0..19_000).map(|number| format!("<file name=\"{}{number}\"/>", "a".repeat(32))).collect();
+    let text = format!("<text>{}</text>{files}", large("a").repeat(3));
+    let files = format!("<quiz><question type=\"essay\"><questiontext>{text}</questiontext></question></quiz>");
     let started = std::time::Instant::now();
     for (format, file) in [
+        ("moodle_xml", files),
         ("gift", large("{")),
         ("gift", large("x\n\n")),
         ("gift", format!("{{{}}}", large("=a->b"))[..LARGE - 8].to_owned()),

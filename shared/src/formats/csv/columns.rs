@@ -1,5 +1,7 @@
 //! The columns of a CSV file, by name and in any order.
 
+use crate::content::bounds::MAX_CHOICES;
+
 /// What a column holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Column {
@@ -31,17 +33,18 @@ pub(super) const NAMED: &[(Column, &[&str])] = &[
     (Column::Explanation, &["explanation", "feedback"]),
 ];
 /// What stands before the letter of a choice; the first is ours.
-const CHOICE: &[&str] = &["choice_", "option_", "answer_", ""];
+const CHOICE: &[&str] = &["choice_", "option_", "answer_"];
+/// The number of choices whose column may be named by the letter or number alone: two letters are a word.
+const NAMED_ALONE: usize = 26;
 
 /// What the column with this header holds.
 pub(super) fn find(header: &str) -> Option<Column> {
     let name = header.trim().to_lowercase().replace([' ', '-'], "_");
     let named = NAMED.iter().find(|(_, names)| names.contains(&name.as_str())).map(|(column, _)| *column);
-    named.or_else(|| CHOICE.iter().find_map(|before| letter(name.strip_prefix(before)?)).map(Column::Choice))
+    let lettered = || CHOICE.iter().find_map(|before| letter(name.strip_prefix(before)?));
+    let alone = || letter(&name).filter(|number| *number < NAMED_ALONE);
+    named.or_else(|| lettered().or_else(alone).map(Column::Choice))
 }
-
-/// Columns of choices that are known; a question has no more.
-const MAX_CHOICES: usize = 50;
 
 /// The number of the choice with this letter, or this number from 1.
 pub(super) fn letter(text: &str) -> Option<usize> {
@@ -57,5 +60,5 @@ pub(super) fn letter(text: &str) -> Option<usize> {
 
 /// The header of a choice.
 pub(super) fn choice_header(index: usize) -> String {
-    format!("choice_{}", crate::formats::slugs::choice_id(index))
+    format!("choice_{}", crate::formats::names::choice_id(index))
 }

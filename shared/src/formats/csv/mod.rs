@@ -1,6 +1,8 @@
 //! CSV: one question per row, as spreadsheets have them.
 
+mod answers;
 mod columns;
+mod quotes;
 mod read;
 mod report;
 mod write;

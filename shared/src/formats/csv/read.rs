@@ -1,26 +1,22 @@
 //! Reads a file of CSV. The header says which column holds what; commas, semicolons and tabs are told apart.
 
+use std::collections::HashSet;
+
 use ::csv::{ReaderBuilder, StringRecord};
 
+use super::answers::asked;
 use super::columns::{self, Column};
-use crate::formats::draft::{Asked, Draft, Gathering, Offered, Verdict};
+use super::quotes::{self, Oddity};
+use crate::content::bounds::MAX_CHOICES;
+use crate::formats::draft::{Draft, Gathering};
 use crate::formats::notes::{Notes, quoted};
 use crate::formats::reading::Reading;
-use crate::formats::rubric;
-use crate::practice_tests::{NumberKey, QuestionKind, TextKey};
 
-/// The most columns in a file; more are no table of questions.
-const MAX_COLUMNS: usize = 200;
+/// The most columns of a file: those of all choices, and many others.
+const MAX_COLUMNS: usize = MAX_CHOICES + 100;
 const DELIMITERS: [u8; 3] = [b',', b';', b'\t'];
 /// What Excel understands as "the delimiter is" in the first line.
 const SEPARATOR_LINE: &str = "sep=";
-/// What kinds are called.
-const KINDS: &[(QuestionKind, &[&str])] = &[
-    (QuestionKind::SingleChoice, &["single_choice", "single", "true_false", "choice"]),
-    (QuestionKind::MultipleChoice, &["multiple_choice", "multiple", "multi"]),
-    (QuestionKind::Numeric, &["numeric", "number", "numerical"]),
-    (QuestionKind::FreeText, &["free_text", "text", "essay", "short_answer"]),
-];
 
 /// True if the first line names a column of questions.
 pub(super) fn sniff(text: &str) -> bool {
@@ -37,18 +33,23 @@ pub(super) fn read(text: &str, notes: Notes) -> Reading {
     let skipped = if body.len() == text.len() { 0 } else { 1 };
     let mut reader =
         ReaderBuilder::new().delimiter(delimiter).flexible(true).has_headers(false).from_reader(body.as_bytes());
-    let mut record = StringRecord::new();
-    let mut header: Option<Vec<Option<Column>>> = None;
+    let (mut record, mut begin) = (StringRecord::new(), 0);
+    let mut line = 1 + skipped;
+    let mut header: Option<Header> = None;
     while let Ok(true) = reader.read_record(&mut record) {
-        let line =
-            record.position().map_or(0, |position| usize::try_from(position.line()).unwrap_or(usize::MAX)) + skipped;
+        let end = usize::try_from(reader.position().byte()).unwrap_or(usize::MAX).min(body.len());
+        let raw = body.get(begin..end).unwrap_or_default();
+        let odd = quotes::oddities(raw, delimiter);
+        line += raw.len() - raw.trim_start_matches('\n').len();
         match &header {
-            None => header = Some(columns_of(&record, line, &mut gathering)),
-            Some(columns) if !columns.contains(&Some(Column::Prompt)) => break,
-            Some(columns) => row(&Row { columns, cells: &record, line, delimiter }, &mut gathering),
+            None => header = Some(header_of(&record, line, &odd, &mut gathering)),
+            Some(header) if !header.asks() => break,
+            Some(header) => row(&Row { header, cells: &record, line, delimiter, odd }, &mut gathering),
         }
+        line += raw.trim_start_matches('\n').matches('\n').count();
+        begin = end;
     }
-    if !header.is_some_and(|columns| columns.contains(&Some(Column::Prompt))) {
+    if !header.is_some_and(|header| header.asks()) {
         let hint = "Name the columns in the first row: id, kind, topic, difficulty, points, prompt, choice_a, choice_b, answer, …";
         gathering.notes.of_the_file();
         gathering.notes.lost("", "There is no column “prompt”, so nothing of the file is read.", hint);
@@ -70,16 +71,38 @@ fn delimiter(text: &str) -> (u8, &str) {
     (best, text)
 }
 
-fn columns_of(header: &StringRecord, line: usize, gathering: &mut Gathering) -> Vec<Option<Column>> {
-    gathering.notes.at(Some(line), "");
-    if header.len() > MAX_COLUMNS {
-        gathering.notes.lost("", format!("The first row has more than {MAX_COLUMNS} columns."), "");
-        return Vec::new();
+/// What the first row says.
+#[derive(Default)]
+struct Header {
+    /// What each column holds, if it is known.
+    columns: Vec<Option<Column>>,
+    /// The columns without a name.
+    nameless: HashSet<usize>,
+}
+
+impl Header {
+    /// True if the table has what students are asked.
+    fn asks(&self) -> bool {
+        self.columns.contains(&Some(Column::Prompt))
     }
-    let mut columns: Vec<Option<Column>> = Vec::new();
-    for name in header {
-        let found = columns::find(name).filter(|column| !columns.contains(&Some(*column)));
-        if found.is_none() && !name.trim().is_empty() {
+}
+
+fn header_of(record: &StringRecord, line: usize, odd: &[Oddity], gathering: &mut Gathering) -> Header {
+    gathering.notes.at(Some(line), "");
+    if let Some(why) = odd.iter().find_map(|odd| unclosed(*odd, line)) {
+        gathering.notes.lost("", format!("Nothing of the file is read. {why}"), UNCLOSED_HINT);
+        return Header::default();
+    }
+    if record.len() > MAX_COLUMNS {
+        gathering.notes.lost("", format!("The first row has more than {MAX_COLUMNS} columns."), "");
+        return Header::default();
+    }
+    let mut header = Header::default();
+    for (index, name) in record.iter().enumerate() {
+        let found = columns::find(name).filter(|column| !header.columns.contains(&Some(*column)));
+        if name.trim().is_empty() {
+            header.nameless.insert(index);
+        } else if found.is_none() {
             let hint = "Known are id, kind, topic, difficulty, points, prompt, choice_a and so on, answer, tolerance, key_points, explanation.";
             gathering.notes.lost(
                 "",
@@ -87,39 +110,47 @@ fn columns_of(header: &StringRecord, line: usize, gathering: &mut Gathering) -> 
                 hint,
             );
         }
-        columns.push(found);
+        header.columns.push(found);
     }
-    columns
+    header
 }
 
-/// One row with the columns it is read by.
-struct Row<'a> {
-    columns: &'a [Option<Column>],
+const UNCLOSED_HINT: &str = "Close the quotation mark; write one that is part of a text twice.";
+
+/// Says that the row on `line` has no certain end, if that is what is odd.
+fn unclosed(odd: Oddity, line: usize) -> Option<String> {
+    let Oddity::Unclosed { below } = odd else { return None };
+    Some(format!("A quotation mark opens on line {} that nothing closes where a cell ends.", line + below))
+}
+
+/// One row with the header it is read by.
+pub(super) struct Row<'a> {
+    header: &'a Header,
     cells: &'a StringRecord,
     line: usize,
     delimiter: u8,
+    odd: Vec<Oddity>,
 }
 
 impl Row<'_> {
-    fn cell(&self, column: Column) -> &str {
-        let at = self.columns.iter().position(|known| *known == Some(column));
+    /// What the row has in `column`; empty if that is nothing.
+    pub(super) fn cell(&self, column: Column) -> &str {
+        let at = self.header.columns.iter().position(|known| *known == Some(column));
         unprotected(at.and_then(|at| self.cells.get(at)).unwrap_or_default().trim())
     }
 
     /// The choices that are there, with the number of their column.
-    fn choices(&self) -> Vec<(usize, &str)> {
-        let choice = |(column, cell): (&Option<Column>, &str)| match column {
-            Some(Column::Choice(number)) => Some((*number, cell.len())),
+    pub(super) fn choices(&self) -> Vec<(usize, &str)> {
+        let choice = |(column, cell): (&Option<Column>, _)| match column {
+            Some(Column::Choice(number)) => Some((*number, cell)),
             _ => None,
         };
-        let numbers: Vec<_> =
-            self.columns.iter().zip(self.cells).filter_map(choice).map(|(number, _)| number).collect();
-        let cells = numbers.into_iter().map(|number| (number, self.cell(Column::Choice(number))));
-        cells.filter(|(_, text)| !text.is_empty()).collect()
+        let cells = self.header.columns.iter().zip(self.cells.iter().map(|cell| unprotected(cell.trim())));
+        cells.filter_map(choice).filter(|(_, text)| !text.is_empty()).collect()
     }
 
     /// The number in a cell. Where cells are not divided by commas, a comma may be a point.
-    fn number(&self, column: Column, notes: &mut Notes) -> Result<Option<f64>, ()> {
+    pub(super) fn number(&self, column: Column, notes: &mut Notes) -> Result<Option<f64>, ()> {
         let text = self.cell(column).replace('−', "-");
         if text.is_empty() {
             return Ok(None);
@@ -135,14 +166,19 @@ impl Row<'_> {
 }
 
 fn row(row: &Row<'_>, gathering: &mut Gathering) {
-    if row.cells.iter().all(|cell| cell.trim().is_empty()) {
+    let unclosed = row.odd.iter().find_map(|odd| unclosed(*odd, row.line));
+    if unclosed.is_none() && row.cells.iter().all(|cell| cell.trim().is_empty()) {
         return;
     }
     gathering.begin(Some(row.line), row.cell(Column::Id));
-    if row.cells.len() > row.columns.len() {
+    if let Some(why) = unclosed {
+        return gathering.leave_out("", &why, UNCLOSED_HINT);
+    }
+    if row.cells.len() > row.header.columns.len() {
         let hint = "Put texts that hold the delimiter or a line break into quotation marks.";
         return gathering.leave_out("", "The row has more cells than the header.", hint);
     }
+    note_cells(row, &mut gathering.notes);
     let Some(asked) = asked(row, gathering) else { return };
     let draft = Draft {
         name: String::new(),
@@ -155,6 +191,22 @@ fn row(row: &Row<'_>, gathering: &mut Gathering) {
         explanation: row.cell(Column::Explanation).to_owned(),
     };
     gathering.take(draft);
+}
+
+/// Tells of cells that stand in no column, and of those that are read otherwise than they look.
+fn note_cells(row: &Row<'_>, notes: &mut Notes) {
+    let nameless = row.cells.iter().enumerate().filter(|(index, _)| row.header.nameless.contains(index));
+    for (index, cell) in nameless.filter(|(_, cell)| !cell.trim().is_empty()) {
+        let what =
+            format!("The cell {} stands in column {}, which has no name; it is not kept.", quoted(cell), index + 1);
+        notes.lost("", what, "Name the column in the first row.");
+    }
+    for odd in &row.odd {
+        let Oddity::TextBehind { cell } = *odd else { continue };
+        let text = quoted(row.cells.get(cell).unwrap_or_default());
+        let what = format!("There is text behind a closing quotation mark; the cell is read as {text}.");
+        notes.changed("", what, "Write a quotation mark that is part of a text twice.");
+    }
 }
 
 fn whole(row: &Row<'_>, gathering: &mut Gathering) -> Option<i16> {
@@ -176,92 +228,6 @@ fn points(row: &Row<'_>, gathering: &mut Gathering) -> Option<f64> {
         gathering.notes.changed("/points", what, "");
         None
     })
-}
-
-fn asked(row: &Row<'_>, gathering: &mut Gathering) -> Option<Asked> {
-    let kind = kind(row, gathering)?;
-    let (choices, is_choice) =
-        (row.choices(), matches!(kind, QuestionKind::SingleChoice | QuestionKind::MultipleChoice));
-    if !is_choice && !choices.is_empty() {
-        gathering.notes.lost("/choices", "Only questions with choices have choices; they are not kept.", "");
-    }
-    if kind != QuestionKind::Numeric && !row.cell(Column::Tolerance).is_empty() {
-        gathering.notes.lost("/tolerance", "Only numeric questions have a tolerance; it is not kept.", "");
-    }
-    if kind != QuestionKind::FreeText && !row.cell(Column::KeyPoints).is_empty() {
-        gathering.notes.lost("/key_points", "Only questions for free text have key points; they are not kept.", "");
-    }
-    match kind {
-        QuestionKind::Numeric => number(row, gathering),
-        QuestionKind::FreeText => text(row, gathering),
-        QuestionKind::SingleChoice | QuestionKind::MultipleChoice => {
-            let offered = offered(&choices, row.cell(Column::Answer), gathering)?;
-            Some(if kind == QuestionKind::SingleChoice { Asked::One(offered) } else { Asked::Some(offered) })
-        }
-    }
-}
-
-/// The kind that the row names, or else the one that its cells fit.
-fn kind(row: &Row<'_>, gathering: &mut Gathering) -> Option<QuestionKind> {
-    let name = row.cell(Column::Kind).to_lowercase().replace([' ', '-'], "_");
-    if !name.is_empty() {
-        let kind = KINDS.iter().find(|(_, names)| names.contains(&name.as_str())).map(|(kind, _)| *kind);
-        if kind.is_none() {
-            let hint = "Known are single_choice, multiple_choice, numeric and free_text.";
-            gathering.leave_out("/kind", &format!("The kind {} is not known.", quoted(&name)), hint);
-        }
-        return kind;
-    }
-    let several = row.cell(Column::Answer).contains([';', ',']);
-    let is_number = row.cell(Column::Answer).parse::<f64>().is_ok();
-    Some(match () {
-        () if !row.choices().is_empty() && several => QuestionKind::MultipleChoice,
-        () if !row.choices().is_empty() => QuestionKind::SingleChoice,
-        () if is_number => QuestionKind::Numeric,
-        () => QuestionKind::FreeText,
-    })
-}
-
-/// The choices, with those marked that the answer names by letter or by text.
-fn offered(choices: &[(usize, &str)], answer: &str, gathering: &mut Gathering) -> Option<Vec<Offered>> {
-    let by_text = choices.iter().find(|(_, text)| *text == answer).map(|(number, _)| *number);
-    let mut right = Vec::new();
-    for name in answer.split([';', ',', ' ']).map(str::trim).filter(|name| !name.is_empty()) {
-        let number =
-            columns::letter(&name.to_lowercase()).filter(|number| choices.iter().any(|(known, _)| known == number));
-        let Some(number) = number.or(by_text) else {
-            let hint = "Name the right choices by their letters, such as a or a;c.";
-            gathering.leave_out("/answer", &format!("There is no choice {}.", quoted(name)), hint);
-            return None;
-        };
-        right.push(number);
-    }
-    let verdict = |number| if right.contains(number) { Verdict::Right } else { Verdict::Wrong };
-    Some(choices.iter().map(|(number, text)| Offered { text: (*text).to_owned(), verdict: verdict(number) }).collect())
-}
-
-fn number(row: &Row<'_>, gathering: &mut Gathering) -> Option<Asked> {
-    let number = row.number(Column::Answer, &mut gathering.notes);
-    let tolerance = row.number(Column::Tolerance, &mut gathering.notes);
-    if let (Ok(Some(number)), Ok(tolerance)) = (number, tolerance) {
-        return Some(Asked::Number(NumberKey { number, tolerance: tolerance.unwrap_or(0.0) }));
-    }
-    gathering.leave_out("/answer", "Its answer or its tolerance is not a number.", "Write a number such as 3.5.");
-    None
-}
-
-fn text(row: &Row<'_>, gathering: &mut Gathering) -> Option<Asked> {
-    match rubric::read(row.cell(Column::KeyPoints)) {
-        Ok(key_points) => Some(Asked::Text(TextKey { model_answer: row.cell(Column::Answer).to_owned(), key_points })),
-        Err(fault) => {
-            gathering.leave_out(
-                "/key_points",
-                &fault,
-                "Write each key point on a line: The mill failed. [mill] [fail | failed]",
-            );
-            None
-        }
-    }
 }
 
 /// What [`super::write`] puts before cells that a spreadsheet would take for a formula.

@@ -5,10 +5,10 @@ use ::csv::{Terminator, WriterBuilder};
 
 use super::columns::{self, Column};
 use crate::content::{QuestionEntry, TestFile};
+use crate::formats::names::choice_id;
 use crate::formats::notes::Notes;
 use crate::formats::outgoing::{self, Passage, clean};
 use crate::formats::rubric;
-use crate::formats::slugs::choice_id;
 use crate::practice_tests::{AnswerKey, QuestionKind};
 
 /// What makes a cell a formula in one spreadsheet or another.
@@ -75,9 +75,14 @@ fn kind(kind: QuestionKind) -> &'static str {
     }
 }
 
+/// The letters of the right choices. If they are also the text of a choice, a semicolon behind them says what is meant.
 fn letters(question: &QuestionEntry) -> String {
     let right = outgoing::marked(question).enumerate().filter(|(_, (_, right))| *right);
-    right.map(|(index, _)| choice_id(index)).collect::<Vec<_>>().join(";")
+    let mut letters = right.map(|(index, _)| choice_id(index)).collect::<Vec<_>>().join(";");
+    while question.choices.iter().any(|choice| clean(&choice.text) == letters) {
+        letters.push(';');
+    }
+    letters
 }
 
 /// `text` as a cell that no spreadsheet takes for a formula.

@@ -5,6 +5,7 @@ use super::text::plain;
 use super::tree::Element;
 use crate::formats::draft::{Asked, Draft, Gathering, Verdict};
 use crate::formats::gift::tags;
+use crate::formats::notes::{Notes, quoted};
 use crate::formats::rubric;
 use crate::formats::weighed::{self, Found, Picking, Weighed};
 use crate::practice_tests::NumberKey;
@@ -37,6 +38,11 @@ pub(super) fn read(element: &Element, kind: &str, topic: &str, gathering: &mut G
     }
     let Some((asked, on_right)) = asked(element, kind, gathering) else { return };
     let notes = &mut gathering.notes;
+    if !element.text.trim().is_empty() {
+        let what =
+            format!("The text {} stands between the parts of the question; it is not kept.", quoted(&element.text));
+        notes.lost("", what, "Put it into the <questiontext>.");
+    }
     settings::note(element, notes);
     let general = plain(element.child("generalfeedback"), "/explanation", notes);
     let mut draft = Draft {
@@ -44,7 +50,7 @@ pub(super) fn read(element: &Element, kind: &str, topic: &str, gathering: &mut G
         id: id.to_owned(),
         topic: topic.to_owned(),
         difficulty: None,
-        points: number(element.value_of("defaultgrade")),
+        points: points(element.value_of("defaultgrade"), notes),
         prompt: plain(element.child("questiontext"), "/prompt", notes),
         asked,
         explanation: weighed::explanation(&general, on_right, notes),
@@ -82,11 +88,31 @@ fn asked(element: &Element, kind: &str, gathering: &mut Gathering) -> Found {
 fn options(element: &Element, gathering: &mut Gathering) -> Vec<Weighed> {
     let notes = &mut gathering.notes;
     let option = |(index, answer): (usize, &Element)| Weighed {
-        weight: number(answer.attribute("fraction")).unwrap_or(0.0),
+        weight: weight(answer.attribute("fraction"), &format!("/answers/{index}"), notes),
         text: plain(Some(answer), &format!("/answers/{index}"), notes),
         feedback: plain(answer.child("feedback"), &format!("/answers/{index}/feedback"), notes),
     };
     element.all("answer").enumerate().map(option).collect()
+}
+
+fn points(text: &str, notes: &mut Notes) -> Option<f64> {
+    let points = number(text);
+    if points.is_none() && !text.is_empty() {
+        let what = format!("The points {} are no number; it earns 1.", quoted(text));
+        notes.changed("/points", what, "Write a number such as 2.5, with a point.");
+    }
+    points
+}
+
+/// What an answer earns, in hundredths; none is nothing, as in Moodle.
+fn weight(text: &str, pointer: &str, notes: &mut Notes) -> f64 {
+    number(text).unwrap_or_else(|| {
+        if !text.trim().is_empty() {
+            let what = format!("The fraction {} is no number; the answer earns nothing.", quoted(text));
+            notes.changed(pointer, what, "Write a number such as 33.3, with a point.");
+        }
+        0.0
+    })
 }
 
 fn truth(element: &Element, gathering: &mut Gathering) -> Found {
@@ -95,7 +121,11 @@ fn truth(element: &Element, gathering: &mut Gathering) -> Found {
         let verdict = match option.text.to_ascii_lowercase().as_str() {
             "true" => Verdict::Right,
             "false" => Verdict::Wrong,
-            _ => continue,
+            _ => {
+                let what = format!("The answer {} is neither true nor false; it is not kept.", quoted(&option.text));
+                gathering.notes.lost(&format!("/answers/{index}"), what, "");
+                continue;
+            }
         };
         if option.weight > 0.0 {
             found = Some((weighed::truth(verdict), option.feedback));

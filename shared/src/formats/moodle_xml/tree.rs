@@ -53,6 +53,15 @@ impl Element {
     }
 }
 
+/// What stands in the root.
+#[derive(Debug)]
+pub(super) enum Piece {
+    /// An element with all that it holds.
+    Element(Element),
+    /// Text outside of all elements, and the line on which it ends.
+    Text(usize, String),
+}
+
 /// Why a file is not read.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Refusal {
@@ -72,26 +81,26 @@ pub(super) enum Refusal {
     Unfinished,
 }
 
-/// Reads a file and calls `each` with each element of its root, in their order.
-pub(super) fn walk(text: &str, mut each: impl FnMut(Element)) -> Result<(), Refusal> {
+/// Reads a file and calls `each` with each piece of its root, in their order.
+pub(super) fn walk(text: &str, mut each: impl FnMut(Piece)) -> Result<(), Refusal> {
     let mut walk = Walk::new(text);
     loop {
         let event = walk.reader.read_event();
         let line = walk.line(text);
-        match event.map_err(|error| Refusal::Broken { line, cause: error.to_string() })? {
+        let event = event.map_err(|error| Refusal::Broken { line, cause: error.to_string() })?;
+        if matches!(event, Event::Start(_) | Event::End(_) | Event::Eof) {
+            walk.stray.take().map(|(line, text)| Piece::Text(line, text)).into_iter().for_each(&mut each);
+        }
+        match event {
             Event::Start(start) => walk.open(&start, line)?,
-            Event::End(end) => {
-                if let Some(element) = walk.close(&end) {
-                    each(element);
-                }
-            }
-            Event::Text(text) => walk.push(&text.xml10_content()),
-            Event::CData(text) => walk.push(&text.xml10_content()),
+            Event::End(end) => walk.close(&end).map(Piece::Element).into_iter().for_each(&mut each),
+            Event::Text(text) => walk.push(&text.xml10_content(), line),
+            Event::CData(text) => walk.push(&text.xml10_content(), line),
             Event::GeneralRef(entity) => {
                 let character = entity.resolve_char_ref().ok().flatten().map(String::from);
                 let known = character.or_else(|| resolve_predefined_entity(&entity).map(str::to_owned));
                 let name = || entity.chars().take(40).collect();
-                walk.push(&known.ok_or_else(|| Refusal::Entity { line, name: name() })?);
+                walk.push(&known.ok_or_else(|| Refusal::Entity { line, name: name() })?, line);
             }
             Event::DocType(_) => return Err(Refusal::DocumentType(line)),
             Event::Eof if walk.open.is_empty() && walk.has_root => return Ok(()),
@@ -105,7 +114,9 @@ struct Walk<'a> {
     reader: Reader<&'a [u8]>,
     /// From the root to the innermost element.
     open: Vec<Element>,
-    /// Tags that are open within a `<text>`.
+    /// Text outside of all elements but the root, and the line on which it ends.
+    stray: Option<(usize, String)>,
+    /// So many tags are open within a `<text>`.
     tags: usize,
     elements: usize,
     has_root: bool,
@@ -117,7 +128,7 @@ impl<'a> Walk<'a> {
     fn new(text: &'a str) -> Self {
         let mut reader = Reader::from_str(text);
         reader.config_mut().expand_empty_elements = true;
-        Self { reader, open: Vec::new(), tags: 0, elements: 0, has_root: false, counted: 0, lines: 1 }
+        Self { reader, open: Vec::new(), stray: None, tags: 0, elements: 0, has_root: false, counted: 0, lines: 1 }
     }
 
     /// The line up to which has been read.
@@ -155,7 +166,7 @@ impl<'a> Walk<'a> {
     fn close(&mut self, name: &str) -> Option<Element> {
         if self.tags > 0 {
             self.tags -= 1;
-            self.push(&format!("</{name}>"));
+            self.open.last_mut()?.text.extend(["</", name, ">"]);
             return None;
         }
         let element = self.open.pop()?;
@@ -169,9 +180,17 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn push(&mut self, text: &str) {
-        if let [_, .., element] = &mut self.open[..] {
-            element.text.push_str(text);
+    fn push(&mut self, text: &str, line: usize) {
+        match &mut self.open[..] {
+            [_, .., element] => element.text.push_str(text),
+            _ if self.stray.is_none() && text.trim().is_empty() => {}
+            _ => {
+                let below = text.len() - text.trim_end().len();
+                let below = text[text.len() - below..].matches('\n').count();
+                let (ends, stray) = self.stray.get_or_insert_default();
+                stray.push_str(text);
+                *ends = line - below;
+            }
         }
     }
 }

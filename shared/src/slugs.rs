@@ -1,15 +1,18 @@
-//! Slugs and choice ids: names that last, made from what people write.
+//! Slugs: names that last, in addresses and files. Small letters, digits, and single hyphens between them.
 
-use sha2::{Digest, Sha256};
+/// The longest slug, in characters, each of which is a byte.
+pub const MAX_SLUG: usize = 64;
 
-/// The longest slug, in characters; `content` reads none longer.
-const MAX_SLUG: usize = 64;
+/// True if `text` is a slug.
+#[must_use]
+pub fn is_slug(text: &str) -> bool {
+    let is_word = |word: &str| !word.is_empty() && word.bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9'));
+    text.len() <= MAX_SLUG && text.split('-').all(is_word)
+}
 
-/// Bytes of a hash that tell the texts of a test apart.
-const FINGERPRINT: usize = 6;
-
-/// Small letters, digits and single hyphens from `text`; none if nothing of it is left.
-pub(super) fn slug_of(text: &str) -> Option<String> {
+/// The slug that is nearest to `text`; none if nothing of it is left.
+#[must_use]
+pub fn slug_of(text: &str) -> Option<String> {
     let mut slug = String::new();
     for character in text.chars().flat_map(char::to_lowercase) {
         let piece = plain_letters(character);
@@ -53,26 +56,13 @@ fn plain_letters(character: char) -> &'static str {
     }
 }
 
-/// What names a text of which no slug can be made, as for texts that are not in Latin letters.
-pub(super) fn fingerprint(text: &str) -> String {
-    Sha256::digest(text).iter().take(FINGERPRINT).map(|byte| format!("{byte:02x}")).collect()
-}
-
 /// `slug` with a number behind it, so that it is another.
-pub(super) fn numbered(slug: &str, number: usize) -> String {
+#[must_use]
+pub fn numbered(slug: &str, number: usize) -> String {
     let suffix = format!("-{number}");
     let room = MAX_SLUG - suffix.len();
     let head = slug.get(..room.min(slug.len())).unwrap_or(slug).trim_end_matches('-');
     format!("{head}{suffix}")
-}
-
-/// The id of the choice at `index`, from 0: a, b, …, z, aa, ab, …
-pub(super) fn choice_id(index: usize) -> String {
-    let letter = |index: usize| char::from(b"abcdefghijklmnopqrstuvwxyz"[index % 26]);
-    match index / 26 {
-        0 => letter(index).to_string(),
-        rounds => format!("{}{}", choice_id(rounds - 1), letter(index)),
-    }
 }
 
 #[cfg(test)]
@@ -87,6 +77,17 @@ mod tests {
         assert_eq!(slug("Вопрос"), "");
         assert_eq!(slug(&"x".repeat(100)).len(), 64);
         assert_eq!(numbered(&"x".repeat(64), 12).len(), 64);
-        assert_eq!([0, 25, 26, 51, 52].map(choice_id), ["a", "z", "aa", "az", "ba"]);
+    }
+
+    #[test]
+    fn what_is_made_is_a_slug_and_stays_as_it_is() {
+        for text in ["Größe & Länge", "--a--b--", &"ä ".repeat(100), &"x".repeat(100), "7"] {
+            let slug = slug_of(text).unwrap();
+            assert!(is_slug(&slug) && is_slug(&numbered(&slug, 1_000)), "{slug}");
+            assert_eq!(slug_of(&slug).as_ref(), Some(&slug));
+        }
+        for text in ["", "-", "a-", "-a", "a--b", "A", "ä", "a b", "a_b", &"x".repeat(65)] {
+            assert!(!is_slug(text), "{text:?}");
+        }
     }
 }
