@@ -15,7 +15,6 @@ use bellwork_shared::config::ai::AiConfig;
 use bellwork_shared::config::http::HttpConfig;
 use bellwork_shared::installation::{self, Installation};
 use bellwork_shared::reading::{Floors, Reader, Reading};
-use bellwork_shared::stats::Stats;
 use bellwork_shared::votes::traces::Keys;
 use bytes::Bytes;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -69,8 +68,6 @@ pub(crate) struct App {
     pub(crate) openapi: OnceLock<Bytes>,
     /// What turns the origin of a vote into a trace.
     pub(crate) trace_keys: Keys,
-    /// The public figures.
-    pub(crate) stats: Stats,
     /// When this process started.
     pub(crate) started: Instant,
     /// Read with the first request that needs it, since the database may come later than this process.
@@ -106,7 +103,6 @@ impl App {
             throttle: Throttle::new(events.connection(), &config.redis.prefix),
             hub: Hub::start(events.clone(), &config.redis.prefix, database.clone(), config.http.stream_heartbeat),
             catalogue: Catalogue::new(database.clone()),
-            stats: Stats::new(database.clone()),
             limits: Limits::start(events.connection(), &config.redis.prefix, &config.limits),
             reading: Reading::of(database.clone(), replicas, floors),
             database: Database::new(database),
