@@ -29,6 +29,7 @@ use crate::hub::Hub;
 use crate::limits::Limits;
 use crate::overload::Database;
 use crate::passwords::Passwords;
+use crate::probe::Probe;
 use crate::throttle::Throttle;
 
 /// So long an answer waits for the push of what it has accepted.
@@ -48,8 +49,8 @@ pub(crate) struct App {
     pub(crate) catalogue: Catalogue,
     /// What this process keeps of what it has read.
     pub(crate) caches: Caches,
-    /// The queue instance of Redis, for the health check; jobs go through the next two.
-    pub(crate) redis: Connection,
+    /// Asks the stores whether they are there.
+    pub(crate) probe: Probe,
     /// Pushes accepted jobs.
     pub(crate) submitter: Submitter,
     /// Looks at queues and steers them.
@@ -105,8 +106,8 @@ impl App {
             catalogue: Catalogue::new(database.clone()),
             limits: Limits::start(events.connection(), &config.redis.prefix, &config.limits),
             reading: Reading::of(database.clone(), replicas, floors),
+            probe: Probe::new(&database, engine.connection()),
             database: Database::new(database),
-            redis: engine.connection(),
             submitter,
             inspector: engine.inspector(),
             passwords: Passwords::new(cores),

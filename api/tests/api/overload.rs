@@ -45,7 +45,10 @@ async fn while_the_database_is_busy_what_is_worth_most_waits_longest(database: P
     let ranking = format!("/api/leaderboard?test_id={}", exam.id);
     let asked = Instant::now();
     let (submitted, ()) = tokio::join!(student.post("/api/attempts", &submission), async {
-        let (ranking, read) = tokio::join!(student.get(&ranking), student.get("/api/attempts"));
+        let anybody = app.anybody();
+        let (ranking, read, ready) =
+            tokio::join!(student.get(&ranking), student.get("/api/attempts"), anybody.get("/api/health/ready"));
+        assert_eq!(ready.status, 200, "to be busy is not to be away");
         assert_shed(&ranking);
         assert_shed(&read);
         assert!(asked.elapsed() < Duration::from_millis(1200), "{:?}", asked.elapsed());
@@ -97,6 +100,25 @@ async fn at_more_than_it_can_do_submissions_pass_and_rankings_go_first(database:
     };
     let (rankings, reads) = (share_shed(rankings), share_shed(reads));
     assert!(rankings > reads, "{rankings} of the rankings, {reads} of the reads");
+    app.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn any_number_who_ask_for_health_cost_one_look_a_second(database: PgPool) {
+    let app = Application::start(database.clone()).await;
+    let counted = "create sequence looks;
+                   alter table installation rename to installed;
+                   create view installation as select * from installed where nextval('looks') > 0";
+    database.execute(counted).await.unwrap();
+    let since = Instant::now();
+    for _ in 0..10 {
+        let asked = (0..30).map(|n| ["/api/health", "/api/health/ready"][n % 2]);
+        let answers = join_all(asked.map(async |path| app.anybody().get(path).await)).await;
+        assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+    }
+    let looks: i64 = sqlx::query_scalar("select last_value from looks").fetch_one(&database).await.unwrap();
+    let most = i64::try_from(since.elapsed().as_secs()).unwrap() + 1;
+    assert!((1..=most).contains(&looks), "{looks} looks in {:?}", since.elapsed());
     app.stop().await;
 }
 
