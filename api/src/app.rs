@@ -85,7 +85,7 @@ impl App {
     /// If an address in `config` cannot be used.
     pub(crate) fn start(
         config: &Config,
-        database: PgPool,
+        pool: PgPool,
         metrics: PrometheusHandle,
         cores: usize,
     ) -> anyhow::Result<(Self, JoinHandle<()>)> {
@@ -95,19 +95,20 @@ impl App {
         let replicas = bellwork_shared::database::replica_pools(&config.database, "bellwork-api")
             .context("DATABASE_REPLICA_URLS cannot be used")?;
         let floors = Floors::new(events.connection(), &config.redis.prefix);
-        let (submitter, outbox) = Submitter::start(engine.producer(), database.clone());
+        let (submitter, outbox) = Submitter::start(engine.producer(), pool.clone());
+        let database = Database::new(pool.clone());
         let layers = Layers::start(bellwork_jobs::cache::redis(&events), &config.redis.prefix);
         let app = Self {
-            caches: Caches::new(layers, database.clone()),
+            caches: Caches::new(layers, pool.clone()),
             config: config.http.clone(),
             ai: config.ai.clone(),
             throttle: Throttle::new(events.connection(), &config.redis.prefix),
-            hub: Hub::start(events.clone(), &config.redis.prefix, database.clone(), config.http.stream_heartbeat),
-            catalogue: Catalogue::new(database.clone()),
+            hub: Hub::start(events.clone(), &config.redis.prefix, pool.clone(), config.http.stream_heartbeat),
+            catalogue: catalogue(database.clone()),
             limits: Limits::start(events.connection(), &config.redis.prefix, &config.limits),
-            reading: Reading::of(database.clone(), replicas, floors),
-            probe: Probe::new(&database, engine.connection()),
-            database: Database::new(database),
+            probe: Probe::new(&pool, engine.connection()),
+            reading: Reading::of(pool, replicas, floors),
+            database,
             submitter,
             inspector: engine.inspector(),
             passwords: Passwords::new(cores),
@@ -170,6 +171,14 @@ impl App {
         self.draining.store(true, Ordering::Relaxed);
         self.hub.drain(self.config.stream_drain).await;
     }
+}
+
+/// The tests, read by requests: they queue for their connections.
+fn catalogue(database: Database) -> Catalogue {
+    Catalogue::by(move || {
+        let database = database.clone();
+        async move { database.acquire().await }
+    })
 }
 
 impl std::fmt::Debug for App {

@@ -165,7 +165,7 @@ where
     L: FnOnce() -> F + Send + 'static,
     F: Future<Output = Result<Option<T>, ApiError>> + Send + 'static,
 {
-    let got = caches.bodies(key.scope).get(key, move || async move { encode(load().await?) }).await?;
+    let got = caches.body(key, move || async move { encode(load().await?) }).await?;
     let body = got.value.ok_or(ApiError::NotFound)?;
     Ok(Cached { body, freshness: got.freshness, audience, shape: PhantomData })
 }

@@ -6,13 +6,13 @@ use std::time::{Duration, Instant};
 use bellwork_shared::events::{Event, Progress};
 use bellwork_shared::ids::JobId;
 use futures_util::future::join_all;
-use serde_json::json;
+use serde_json::{Value, json};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Executor, PgPool};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::application::{Answer, Application, Caller, within};
+use crate::application::{Answer, Application, Caller, eventually, within};
 use crate::events::Events;
 use crate::exam::Exam;
 
@@ -39,8 +39,6 @@ async fn while_the_database_is_busy_what_is_worth_most_waits_longest(database: P
     let student = app.student().await;
     let (mut stream, _) = Events::greeted(&student, None).await;
     let submission = exam.submission();
-    // So that the test is in the catalogue, which does not queue: then the submission waits where all can see it.
-    assert_eq!(student.post("/api/attempts", &submission).await.status, 202);
     let busy = join_all((0..3).map(|_| pool.acquire())).await;
     let ranking = format!("/api/leaderboard?test_id={}", exam.id);
     let asked = Instant::now();
@@ -64,6 +62,60 @@ async fn while_the_database_is_busy_what_is_worth_most_waits_longest(database: P
     assert_eq!(submitted.status, 202, "{submitted:?}");
     assert!(app.metric("bellwork_requests_shed_total", "worth=\"ranking\"").await >= 1.0);
     assert_eq!(student.get(&ranking).await.status, 200, "at once after it");
+    app.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn a_request_has_one_patience_for_all_that_it_waits_for(database: PgPool) {
+    let exam = Exam::seed(&database).await;
+    let (app, pool) = start(&database, 2, &[]);
+    let (known, unknown) = (app.student().await, app.student().await);
+    let (mut stream, _) = Events::greeted(&known, None).await;
+    let busy = join_all((0..2).map(|_| pool.acquire())).await;
+    // A submission needs a connection for its session, for its test and for its transaction.
+    for student in [&known, &unknown] {
+        let asked = Instant::now();
+        assert_shed(&student.post("/api/attempts", &exam.submission()).await);
+        assert!((1400..2800).contains(&asked.elapsed().as_millis()), "{:?}", asked.elapsed());
+    }
+    let asked = Instant::now();
+    let mut turned_away = Events::open(&known, None).await;
+    assert!(turned_away.end().await.is_some());
+    assert!(asked.elapsed() < Duration::from_millis(2800), "{:?}", asked.elapsed());
+    drop(busy);
+    assert_eq!(unknown.post("/api/attempts", &exam.submission()).await.status, 202);
+    app.notify(known.id, "all is well").await;
+    assert_eq!(stream.next_seq().await, 1);
+    app.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn who_waits_for_what_a_lesser_request_looks_for_outlasts_it(database: PgPool) {
+    let exam = Exam::seed(&database).await;
+    let (app, pool) = start(&database, 2, &[]);
+    let student = app.student().await;
+    let health = async || app.anybody().get("/api/health").await.body;
+    eventually("the cache hears", async || health().await["cache_hears"] == true).await;
+    let busy = join_all((0..2).map(|_| pool.acquire())).await;
+    let ranking = format!("/api/leaderboard?test_id={}", exam.id);
+    // The ranking looks for the session, and the submission waits for that.
+    let (ranking, submitted) = tokio::join!(
+        async {
+            let shed = student.get(&ranking).await;
+            drop(busy);
+            shed
+        },
+        async {
+            let looks_for_it = |caches: &Value| {
+                let sessions = caches.as_array().unwrap().iter().find(|figures| figures["cache"] == "sessions");
+                sessions.unwrap()["requests"] == 1
+            };
+            eventually("the ranking waits", async || looks_for_it(&health().await["caches"])).await;
+            student.post("/api/attempts", &exam.submission()).await
+        }
+    );
+    assert_shed(&ranking);
+    assert_eq!(submitted.status, 202, "{submitted:?}");
     app.stop().await;
 }
 
