@@ -5,7 +5,10 @@ use std::time::{Duration, Instant};
 
 use bellwork_shared::events::{Event, Progress};
 use bellwork_shared::ids::JobId;
+use bytes::Bytes;
 use futures_util::future::join_all;
+use futures_util::stream;
+use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Executor, PgPool};
@@ -152,6 +155,28 @@ async fn at_more_than_it_can_do_submissions_pass_and_rankings_go_first(database:
     };
     let (rankings, reads) = (share_shed(rankings), share_shed(reads));
     assert!(rankings > reads, "{rankings} of the rankings, {reads} of the reads");
+    app.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn a_file_comes_as_slowly_as_its_line(database: PgPool) {
+    let app = Application::start(database).await;
+    let admin = app.admin().await;
+    // Longer than the answer to a request of its worth may take.
+    let pause = Duration::from_secs(4);
+    let chunks = stream::unfold(0, move |sent| async move {
+        match sent {
+            0 => Some((Ok::<_, std::io::Error>(Bytes::from_static(b"::One::1 + 1 ")), 1)),
+            1 => {
+                tokio::time::sleep(pause).await;
+                Some((Ok(Bytes::from_static(b"{#2}\n")), 2))
+            }
+            _ => None,
+        }
+    });
+    let request = admin.request(Method::POST, "/api/admin/imports?title=Slow").header("content-type", "text/plain");
+    let answer = Answer::of(request.body(reqwest::Body::wrap_stream(chunks))).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
     app.stop().await;
 }
 
