@@ -15,7 +15,6 @@ use bellwork_shared::config::ai::AiConfig;
 use bellwork_shared::config::http::HttpConfig;
 use bellwork_shared::installation::{self, Installation};
 use bellwork_shared::reading::{Floors, Reader, Reading};
-use bellwork_shared::stats::Stats;
 use bellwork_shared::votes::traces::Keys;
 use bytes::Bytes;
 use metrics_exporter_prometheus::PrometheusHandle;
@@ -30,6 +29,7 @@ use crate::hub::Hub;
 use crate::limits::Limits;
 use crate::overload::Database;
 use crate::passwords::Passwords;
+use crate::probe::Probe;
 use crate::throttle::Throttle;
 
 /// How long an answer waits for the push of what it has accepted.
@@ -49,8 +49,8 @@ pub(crate) struct App {
     pub(crate) catalogue: Catalogue,
     /// What this process keeps of what it has read.
     pub(crate) caches: Caches,
-    /// The queue instance of Redis, for the health check; jobs go through the next two.
-    pub(crate) redis: Connection,
+    /// Asks the stores whether they are there.
+    pub(crate) probe: Probe,
     /// Pushes accepted jobs.
     pub(crate) submitter: Submitter,
     /// Looks at queues and steers them.
@@ -69,8 +69,6 @@ pub(crate) struct App {
     pub(crate) openapi: OnceLock<Bytes>,
     /// What turns the origin of a vote into a trace.
     pub(crate) trace_keys: Keys,
-    /// The public figures.
-    pub(crate) stats: Stats,
     /// When this process started.
     pub(crate) started: Instant,
     /// Read with the first request that needs it, since the database may come later than this process.
@@ -87,7 +85,7 @@ impl App {
     /// If an address in `config` cannot be used.
     pub(crate) fn start(
         config: &Config,
-        database: PgPool,
+        pool: PgPool,
         metrics: PrometheusHandle,
         cores: usize,
     ) -> anyhow::Result<(Self, JoinHandle<()>)> {
@@ -97,20 +95,20 @@ impl App {
         let replicas = bellwork_shared::database::replica_pools(&config.database, "bellwork-api")
             .context("DATABASE_REPLICA_URLS cannot be used")?;
         let floors = Floors::new(events.connection(), &config.redis.prefix);
-        let (submitter, outbox) = Submitter::start(engine.producer(), database.clone());
+        let (submitter, outbox) = Submitter::start(engine.producer(), pool.clone());
+        let database = Database::new(pool.clone());
         let layers = Layers::start(bellwork_jobs::cache::redis(&events), &config.redis.prefix);
         let app = Self {
-            caches: Caches::new(layers, database.clone()),
+            caches: Caches::new(layers, pool.clone()),
             config: config.http.clone(),
             ai: config.ai.clone(),
             throttle: Throttle::new(events.connection(), &config.redis.prefix, config.limits.patience),
-            hub: Hub::start(events.clone(), &config.redis.prefix, database.clone(), config.http.stream_heartbeat),
-            catalogue: Catalogue::new(database.clone()),
-            stats: Stats::new(database.clone()),
+            hub: Hub::start(events.clone(), &config.redis.prefix, pool.clone(), config.http.stream_heartbeat),
+            catalogue: catalogue(database.clone()),
             limits: Limits::start(events.connection(), &config.redis.prefix, &config.limits),
-            reading: Reading::of(database.clone(), replicas, floors),
-            database: Database::new(database),
-            redis: engine.connection(),
+            probe: Probe::new(&pool, engine.connection()),
+            reading: Reading::of(pool, replicas, floors),
+            database,
             submitter,
             inspector: engine.inspector(),
             passwords: Passwords::new(cores),
@@ -173,6 +171,14 @@ impl App {
         self.draining.store(true, Ordering::Relaxed);
         self.hub.drain(self.config.stream_drain).await;
     }
+}
+
+/// The tests, read by requests: they queue for their connections.
+fn catalogue(database: Database) -> Catalogue {
+    Catalogue::by(move || {
+        let database = database.clone();
+        async move { database.acquire().await }
+    })
 }
 
 impl std::fmt::Debug for App {

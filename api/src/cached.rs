@@ -44,6 +44,14 @@ impl Audience {
             Self::Caller => "private, no-cache",
         })
     }
+
+    /// Of an answer that should have been made anew: whoever keeps it asks again before it is used.
+    const fn cache_control_of_stale(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Self::Everybody => "no-cache",
+            Self::Caller => "private, no-cache",
+        })
+    }
 }
 
 /// A body with its ETag and, once somebody wants them, its compressed forms.
@@ -157,7 +165,7 @@ where
     L: FnOnce() -> F + Send + 'static,
     F: Future<Output = Result<Option<T>, ApiError>> + Send + 'static,
 {
-    let got = caches.bodies(key.scope).get(key, move || async move { encode(load().await?) }).await?;
+    let got = caches.body(key, move || async move { encode(load().await?) }).await?;
     let body = got.value.ok_or(ApiError::NotFound)?;
     Ok(Cached { body, freshness: got.freshness, audience, shape: PhantomData })
 }
@@ -179,7 +187,7 @@ impl<T> Responder for Cached<T> {
         answer.insert_header((header::CACHE_CONTROL, self.audience.cache_control()));
         answer.insert_header((header::VARY, HeaderValue::from_static("Accept-Encoding")));
         if let Freshness::Stale { overdue } = self.freshness {
-            answer.insert_header((header::CACHE_CONTROL, HeaderValue::from_static("no-cache")));
+            answer.insert_header((header::CACHE_CONTROL, self.audience.cache_control_of_stale()));
             answer.insert_header((CACHE_STATUS, format!("bellwork; hit; ttl=-{}", overdue.as_secs())));
         }
         let accepted = sent.get(header::ACCEPT_ENCODING);
@@ -227,6 +235,31 @@ impl<T: ToSchema> Answers for Cached<T> {
         for status in [200, 304] {
             description.answers_with_header(status, "ETag", "Names these bytes, for If-None-Match.");
             description.answers_with_header(status, "Cache-Control", "Who may keep it, and for how long.");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    #[test]
+    fn a_stale_answer_stays_with_those_who_may_keep_it() {
+        let overdue = Duration::from_secs(7);
+        for (audience, freshness, expected) in [
+            (Audience::Everybody, Freshness::Fresh, "public, max-age=15"),
+            (Audience::Everybody, Freshness::Stale { overdue }, "no-cache"),
+            (Audience::Caller, Freshness::Fresh, "private, no-cache"),
+            (Audience::Caller, Freshness::Stale { overdue }, "private, no-cache"),
+        ] {
+            let cached = Cached { freshness, ..Cached::once(Some("body"), audience).unwrap() };
+            let answer = cached.respond_to(&TestRequest::default().to_http_request());
+            assert_eq!(answer.headers().get(header::CACHE_CONTROL).unwrap(), expected, "{audience:?} {freshness:?}");
+            assert_eq!(answer.headers().contains_key(CACHE_STATUS), freshness != Freshness::Fresh);
         }
     }
 }

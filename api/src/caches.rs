@@ -1,7 +1,11 @@
 //! What this process keeps: bodies of answers, and whose session a token is.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
 use bellwork_shared::cache::{
-    Failed, Figures, Held, Key, LEADERBOARDS, Layers, NOTIFICATIONS, QUESTION_BANK, SESSIONS, STATS, Scope, Shelf,
+    Failed, Figures, Got, Held, Key, LEADERBOARDS, Layers, NOTIFICATIONS, QUESTION_BANK, SESSIONS, STATS, Scope, Shelf,
     TESTS,
 };
 use bellwork_shared::ids::UserId;
@@ -12,7 +16,7 @@ use sqlx::{PgConnection, PgPool};
 
 use crate::cached::Encoded;
 use crate::known::{Known, Recheck};
-use crate::overload::Database;
+use crate::overload::{Claim, Database};
 
 /// The caches of this process.
 #[derive(Debug)]
@@ -42,8 +46,20 @@ impl Caches {
         }
     }
 
-    /// The bodies of `scope`.
-    pub(crate) fn bodies(&self, scope: Scope) -> &Shelf<Encoded> {
+    /// The body of `key`, else by `load`, which waits as the request that asks first.
+    ///
+    /// # Errors
+    /// If it must be loaded, which fails.
+    pub(crate) async fn body<L, F>(&self, key: Key, load: L) -> Result<Got<Encoded>, Failed>
+    where
+        L: FnOnce() -> F + Send + 'static,
+        F: Future<Output = anyhow::Result<Option<Encoded>>> + Send + 'static,
+    {
+        let claim = Claim::current();
+        self.bodies(key.scope).get(key, move || claim.hold(load())).await
+    }
+
+    fn bodies(&self, scope: Scope) -> &Shelf<Encoded> {
         match scope {
             Scope::Tests => &self.tests,
             Scope::QuestionBank => &self.question_bank,
@@ -59,21 +75,40 @@ impl Caches {
     /// # Errors
     /// If it must be asked of the database, which fails: then nobody is signed in.
     pub(crate) async fn session(&self, database: &Database, token: Token) -> Result<Option<SignedIn>, Failed> {
-        let key = session_key(token);
-        let database = database.clone();
-        let load = async move || {
-            let read = sessions::authenticate(&mut *database.acquire().await?, token).await?;
-            Ok(read.as_ref().map(Known::of))
-        };
-        let scope = key.scope;
-        let Some(known) = self.sessions.get(key, load).await?.value else { return Ok(None) };
+        let scope = Scope::Session(token.hash());
+        let Some(known) = self.known(database, token, scope).await?.value else { return Ok(None) };
         self.recheck.consider(scope, &known);
         Ok(known.signed_in())
     }
 
     /// Whether this process knows whose session `token` is: then the look costs nothing.
     pub(crate) fn knows(&self, token: Token) -> bool {
-        self.sessions.holds(&session_key(token))
+        self.sessions.holds(&Key { scope: Scope::Session(token.hash()), name: "".into() })
+    }
+
+    /// A session that this request, or another at the same time, has looked for. Whoever waited for one that was worth less
+    /// looks again, with the patience that is left.
+    async fn known(&self, database: &Database, token: Token, scope: Scope) -> Result<Got<Known>, Failed> {
+        let (claim, begun, own) = (Claim::current(), Instant::now(), Arc::new(AtomicBool::new(false)));
+        let patience = claim.patience();
+        let look = || {
+            let (database, claim, own) = (database.clone(), claim.clone(), Arc::clone(&own));
+            let load = move || {
+                own.store(true, Ordering::Relaxed);
+                claim.hold(async move {
+                    let read = sessions::authenticate(&mut *database.acquire().await?, token).await?;
+                    Ok(read.as_ref().map(Known::of))
+                })
+            };
+            self.sessions.get(Key { scope, name: "".into() }, load)
+        };
+        match look().await {
+            Err(failed) if is_shed(&failed) && !own.load(Ordering::Relaxed) => {
+                claim.leave(patience.saturating_sub(begun.elapsed()));
+                look().await
+            }
+            looked => looked,
+        }
     }
 
     /// Before anything about the sessions of `user` changes, or their role: no process knows them until the returned
@@ -110,6 +145,6 @@ impl Caches {
     }
 }
 
-fn session_key(token: Token) -> Key {
-    Key { scope: Scope::Session(token.hash()), name: "".into() }
+fn is_shed(failed: &Failed) -> bool {
+    matches!(failed.cause().downcast_ref(), Some(sqlx::Error::PoolTimedOut))
 }

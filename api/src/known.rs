@@ -138,6 +138,7 @@ mod tests {
     use bellwork_shared::sessions::Lifetime;
     use bellwork_shared::tokens::Token;
     use bellwork_shared::users::{DisplayName, Email, NewUser, Registration, insert};
+    use bellwork_tests::eventually;
     use uuid::Uuid;
 
     use super::*;
@@ -187,9 +188,7 @@ mod tests {
                 assert!(is_known().await, "its row is as it was");
                 continue;
             }
-            while is_known().await {
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
+            eventually("it is found out", async || (!is_known().await).then_some(())).await;
         }
     }
 

@@ -22,6 +22,7 @@ mod overload;
 mod pages;
 mod paper;
 mod passwords;
+mod probe;
 mod problem;
 mod reply;
 mod revision;

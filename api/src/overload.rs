@@ -3,11 +3,13 @@
 //! The wait of whoever stands at the head of the queue is the wait that a newcomer will have. Each request has a worth, and
 //! each worth a wait that it is worth: a ranking is sent away first, then what only reads, and what a student hands in
 //! waits longest. So the queue stays as short as the reads' patience, and an accepted answer comes in time, however much
-//! is asked. What comes out of a cache waits for nothing and is never sent away.
+//! is asked. What comes out of a cache waits for nothing and is never sent away; what must be loaded for one has the worth
+//! of the request that asked first.
 
-use std::cell::Cell;
+mod claim;
+
 use std::collections::BTreeMap;
-use std::ops::Deref;
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -15,78 +17,16 @@ use actix_web::Error;
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use metrics::counter;
 use sqlx::pool::PoolConnection;
-use sqlx::{PgPool, PgTransaction, Postgres};
-use tokio::time::timeout;
+use sqlx::{PgPool, PgTransaction, Postgres, Transaction};
+use tokio::time::{timeout, timeout_at};
 
+use self::claim::Patience;
+pub(crate) use self::claim::{Claim, Worth, receive};
 use crate::error::ApiError;
-
-/// How much a request is worth when not all can be answered.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Worth {
-    /// Who stands where: interesting, and the same a little later.
-    Ranking,
-    /// Everything else that is only read.
-    Read,
-    /// What changes something: a student has worked for it.
-    Submit,
-}
-
-/// How long each class of requests waits, and how many of it.
-struct Patience {
-    /// It is refused at once if the longest waiter has waited this long.
-    head: Duration,
-    /// The longest it waits itself.
-    own: Duration,
-    /// It is refused at once if this many wait.
-    places: usize,
-    /// Its answer is given up after this time.
-    answer: Duration,
-}
-
-const RANKING: Patience = Patience {
-    head: Duration::from_millis(250),
-    own: Duration::from_millis(600),
-    places: 64,
-    answer: Duration::from_secs(3),
-};
-const READ: Patience = Patience {
-    head: Duration::from_millis(500),
-    own: Duration::from_secs(1),
-    places: 256,
-    answer: Duration::from_secs(6),
-};
-const SUBMIT: Patience = Patience {
-    head: Duration::from_secs(1),
-    own: Duration::from_millis(1500),
-    places: 1024,
-    answer: Duration::from_secs(12),
-};
-
-impl Worth {
-    fn patience(self) -> &'static Patience {
-        match self {
-            Self::Ranking => &RANKING,
-            Self::Read => &READ,
-            Self::Submit => &SUBMIT,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::Ranking => "ranking",
-            Self::Read => "read",
-            Self::Submit => "submit",
-        }
-    }
-}
-
-tokio::task_local! {
-    /// The worth of the request that a task answers; the highest once it has had a connection, since sending it away
-    /// then would waste what was done for it.
-    static WORTH: Cell<Worth>;
-}
 
 /// Answers a request within its time, with its worth at hand for whatever it waits for. What takes longer is dropped: its
 /// transaction is rolled back, and PostgreSQL ends its statement soon.
@@ -98,29 +38,26 @@ pub(crate) async fn weigh(
     request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let kept = request.request().clone();
-    match timeout(worth.patience().answer, WORTH.scope(Cell::new(worth), next.call(request))).await {
-        Ok(answer) => answer,
-        Err(_) => {
-            count("deadline", worth);
-            Ok(ServiceResponse::from_err(ApiError::Overloaded, kept))
+    let (kept, claim) = (request.request().clone(), Claim::of(worth));
+    let mut answer = pin!(claim.clone().hold(next.call(request)));
+    loop {
+        let ends = claim.ends();
+        match timeout_at(ends.into(), &mut answer).await {
+            Ok(answer) => return answer,
+            Err(_) if claim.ends() > ends => {}
+            Err(_) => {
+                count("deadline", worth);
+                return Ok(ServiceResponse::from_err(ApiError::Overloaded, kept));
+            }
         }
     }
 }
 
-/// PostgreSQL, behind a queue with a bound. Dereferences to the pool, for what stands in no request's way.
+/// PostgreSQL, behind a queue with a bound. Cheap to clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Database {
     pool: PgPool,
     queue: Arc<Queue>,
-}
-
-impl Deref for Database {
-    type Target = PgPool;
-
-    fn deref(&self) -> &PgPool {
-        &self.pool
-    }
 }
 
 impl Database {
@@ -135,15 +72,19 @@ impl Database {
     /// # Errors
     /// `PoolTimedOut` if the request is not worth the wait; otherwise those of the pool.
     pub(crate) async fn acquire(&self) -> sqlx::Result<PoolConnection<Postgres>> {
-        let worth = WORTH.try_with(Cell::get).unwrap_or(Worth::Read);
-        let patience = worth.patience();
-        if self.is_exhausted() && !self.queue.is_worth_it(patience) {
+        let claim = Claim::current();
+        let (worth, left) = (claim.worth(), claim.patience());
+        let is_exhausted = self.is_exhausted();
+        if is_exhausted && (left.is_zero() || !self.queue.is_worth_it(worth.patience())) {
             count("queue", worth);
             return Err(sqlx::Error::PoolTimedOut);
         }
-        let waiting = self.queue.enter();
-        let acquired = timeout(patience.own, self.pool.acquire()).await;
+        // Where there is room it waits for PostgreSQL, not for others.
+        let longest = if is_exhausted { left } else { worth.patience().own };
+        let (waiting, since) = (self.queue.enter(), Instant::now());
+        let acquired = timeout(longest, self.pool.acquire()).await;
         drop(waiting);
+        claim.has_waited(since.elapsed());
         let acquired = match acquired {
             Ok(Err(sqlx::Error::PoolTimedOut)) | Err(_) if self.is_exhausted() => {
                 count("wait", worth);
@@ -152,8 +93,7 @@ impl Database {
             Ok(Err(sqlx::Error::PoolTimedOut)) | Err(_) => return Err(no_connection()),
             Ok(acquired) => acquired?,
         };
-        // Outside of a request there is nothing to be raised.
-        let _ = WORTH.try_with(|worth| worth.set(Worth::Submit));
+        claim.raise();
         Ok(acquired)
     }
 
@@ -165,6 +105,12 @@ impl Database {
         sqlx::Transaction::begin(self.acquire().await?, None).await
     }
 
+    /// The pool itself, for what stands in no request's way: it waits without worth or bound.
+    #[must_use]
+    pub(crate) fn pool(&self) -> &PgPool {
+        &self.pool
+    }
+
     /// How many wait for a connection.
     #[must_use]
     pub(crate) fn waiting(&self) -> usize {
@@ -173,6 +119,22 @@ impl Database {
 
     fn is_exhausted(&self) -> bool {
         self.pool.num_idle() == 0 && self.pool.size() >= self.pool.options().get_max_connections()
+    }
+}
+
+/// For functions of other crates: they wait as requests do.
+impl<'a> sqlx::Acquire<'a> for &'_ Database {
+    type Database = Postgres;
+    type Connection = PoolConnection<Postgres>;
+
+    fn acquire(self) -> BoxFuture<'static, sqlx::Result<Self::Connection>> {
+        let database = self.clone();
+        async move { database.acquire().await }.boxed()
+    }
+
+    fn begin(self) -> BoxFuture<'static, sqlx::Result<Transaction<'a, Postgres>>> {
+        let database = self.clone();
+        async move { database.begin().await }.boxed()
     }
 }
 
@@ -225,15 +187,8 @@ fn count(reason: &'static str, worth: Worth) {
 
 #[cfg(test)]
 mod tests {
+    use super::claim::{RANKING, READ, SUBMIT};
     use super::*;
-
-    #[test]
-    fn who_is_worth_less_gives_up_sooner() {
-        let [ranking, read, submit] = [Worth::Ranking, Worth::Read, Worth::Submit].map(Worth::patience);
-        assert!(ranking.head < read.head && read.head < submit.head);
-        assert!(ranking.own < read.own && read.own < submit.own);
-        assert!(ranking.places < read.places && read.places < submit.places);
-    }
 
     #[test]
     fn a_place_is_free_once_it_is_left() {

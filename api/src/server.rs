@@ -27,7 +27,8 @@ const MAX_CONNECTIONS: usize = 100_000;
 const BACKLOG: u32 = 4096;
 /// An idle connection is kept for longer than a balancer does, so that the balancer closes it and never meets a closed one.
 const KEEP_ALIVE: Duration = Duration::from_secs(75);
-/// The head of a request must be here by then. Its body has as long as its answer, and its size has a limit.
+/// The head of a request must be here by then. Its body has as long as its answer, or a file its own time, and
+/// its size has a limit.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a client that is told to go may take to close its end.
 const GOODBYE_TIMEOUT: Duration = Duration::from_secs(2);

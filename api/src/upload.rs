@@ -2,18 +2,24 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use actix_web::dev::Payload;
-use actix_web::http::header;
+use actix_web::http::{StatusCode, header};
 use actix_web::{FromRequest, HttpRequest};
 use bellwork_shared::formats;
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
+use tokio::time::timeout;
 use utoipa::openapi::schema::{KnownFormat, Object, ObjectBuilder, SchemaFormat, SchemaType, Type};
 use utoipa::openapi::{ContentBuilder, RefOr, Schema};
 
 use crate::describe::{Description, Takes};
 use crate::error::ApiError;
+use crate::overload;
+
+/// How long a file may take to arrive: the largest over a line of 70 kB/s.
+const LONGEST: Duration = Duration::from_secs(120);
 
 /// A body that is announced as a file of one of the formats.
 #[derive(Clone, Debug)]
@@ -37,7 +43,9 @@ impl FromRequest for Upload {
             if length.is_some_and(|length: usize| length > formats::MAX_FILE) {
                 return Err(ApiError::TooLarge);
             }
-            Ok(Self { media_type, bytes: whole(payload).await? })
+            let received = overload::receive(LONGEST, timeout(LONGEST, whole(payload))).await;
+            let bytes = received.map_err(|_| ApiError::Framework(StatusCode::REQUEST_TIMEOUT))??;
+            Ok(Self { media_type, bytes })
         })
     }
 }

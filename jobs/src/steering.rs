@@ -7,7 +7,7 @@ use bellwork_shared::ids::JobId;
 use bellwork_shared::ledger::{self, Closing, JobRow, JobState, OpenJob};
 use serde_json::Value;
 use serde_json::value::to_raw_value;
-use sqlx::PgPool;
+use sqlx::{Acquire, Postgres};
 use tokio::time::{Instant, sleep, timeout};
 use tracing::warn;
 
@@ -61,8 +61,8 @@ pub enum WhenRunning {
 ///
 /// # Errors
 /// If it cannot be; nothing is changed then.
-pub async fn retry(
-    database: &PgPool,
+pub async fn retry<'a>(
+    database: impl Acquire<'a, Database = Postgres> + Copy,
     inspector: &Inspector,
     submitter: &Submitter,
     id: JobId,
@@ -84,8 +84,8 @@ pub async fn retry(
 ///
 /// # Errors
 /// If it cannot be; nothing is changed then.
-pub async fn cancel(
-    database: &PgPool,
+pub async fn cancel<'a>(
+    database: impl Acquire<'a, Database = Postgres> + Copy,
     inspector: &Inspector,
     id: JobId,
     when_running: WhenRunning,
@@ -129,7 +129,7 @@ pub fn progress(job: &JobView) -> Option<StoredProgress> {
     serde_json::from_str(job.progress.as_deref()?).ok()
 }
 
-async fn find(database: &PgPool, id: JobId) -> Result<JobRow, Refusal> {
+async fn find<'a>(database: impl Acquire<'a, Database = Postgres>, id: JobId) -> Result<JobRow, Refusal> {
     let row = ledger::find(&mut *database.acquire().await?, id).await?;
     row.ok_or(Refusal::Unknown(id))
 }
@@ -156,6 +156,7 @@ fn decode(kind: &str, payload: &Value) -> Result<Box<dyn Decoded>, Refusal> {
 #[cfg(test)]
 mod tests {
     use bellwork_queue::{Engine, Upkeep};
+    use sqlx::PgPool;
     use uuid::Uuid;
 
     use super::*;

@@ -6,8 +6,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use moka::sync::Cache;
-use sqlx::PgPool;
+use sqlx::pool::PoolConnection;
+use sqlx::{PgPool, Postgres};
 
 use crate::editions::{self, Taken};
 use crate::ids::TestId;
@@ -32,20 +35,37 @@ pub struct Sheet {
     pub questions: Vec<Question>,
 }
 
+type Acquiring = dyn Fn() -> BoxFuture<'static, sqlx::Result<PoolConnection<Postgres>>> + Send + Sync;
+
 /// The tests that this process has read lately. Cheap to clone.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Catalogue {
-    database: PgPool,
+    acquire: Arc<Acquiring>,
     current: Cache<TestId, i32>,
     sheets: Cache<Taken, Arc<Sheet>>,
+}
+
+impl std::fmt::Debug for Catalogue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Catalogue").finish_non_exhaustive()
+    }
 }
 
 impl Catalogue {
     /// Reads from `database`.
     #[must_use]
     pub fn new(database: PgPool) -> Self {
+        Self::by(move || database.acquire())
+    }
+
+    /// Reads by connections that `acquire` gets, for a process in which requests queue for them.
+    pub fn by<A, F>(acquire: A) -> Self
+    where
+        A: Fn() -> F + Send + Sync + 'static,
+        F: Future<Output = sqlx::Result<PoolConnection<Postgres>>> + Send + 'static,
+    {
         Self {
-            database,
+            acquire: Arc::new(move || acquire().boxed()),
             current: Cache::builder().max_capacity(KNOWN).time_to_live(FRESH).build(),
             sheets: Cache::builder().max_capacity(CAPACITY).time_to_idle(IDLE).build(),
         }
@@ -59,7 +79,7 @@ impl Catalogue {
         let version = match self.current.get(&id) {
             Some(version) => version,
             None => {
-                let mut conn = self.database.acquire().await?;
+                let mut conn = (self.acquire)().await?;
                 let Some(version) = practice_tests::current_version(&mut conn, id).await? else { return Ok(None) };
                 self.current.insert(id, version);
                 version
@@ -88,7 +108,7 @@ impl Catalogue {
     }
 
     async fn read(&self, taken: Taken) -> sqlx::Result<Option<Sheet>> {
-        let mut conn = self.database.acquire().await?;
+        let mut conn = (self.acquire)().await?;
         let (test, questions) = match taken {
             Taken::Edition(id, version) => {
                 (editions::find(&mut conn, id, version).await?, editions::questions(&mut conn, id, version).await?)

@@ -1,16 +1,9 @@
 //! Public figures. Small tables are counted; the size of large ones is what PostgreSQL's own statistics say, so that no
 //! visitor makes it read millions of rows.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use chrono::{DateTime, Utc};
-use moka::future::Cache;
 use serde::Serialize;
-use sqlx::{PgConnection, PgPool};
-
-/// How old the figures may be.
-const FRESH: Duration = Duration::from_secs(60);
+use sqlx::PgConnection;
 
 /// How much Bellwork is used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
@@ -29,30 +22,6 @@ pub struct Figures {
     pub votes: i64,
     /// When this was counted: up to a minute ago.
     pub counted_at: DateTime<Utc>,
-}
-
-/// The figures that this process has counted last.
-#[derive(Clone, Debug)]
-pub struct Stats {
-    database: PgPool,
-    figures: Cache<(), Figures>,
-}
-
-impl Stats {
-    /// Counts in `database`.
-    #[must_use]
-    pub fn new(database: PgPool) -> Self {
-        Self { database, figures: Cache::builder().max_capacity(1).time_to_live(FRESH).build() }
-    }
-
-    /// The figures, at most a minute old. Of callers that come at the same time one counts.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn read(&self) -> Result<Figures, Arc<sqlx::Error>> {
-        let count = async { figures(&mut *self.database.acquire().await?).await };
-        self.figures.try_get_with((), count).await
-    }
 }
 
 /// Counts now.

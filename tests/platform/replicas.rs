@@ -79,20 +79,32 @@ async fn what_was_written_through_one_process_is_read_at_once_through_another_a_
 async fn whoever_is_told_of_a_result_reads_it() {
     let Replicated { replica: _replica, installation } = Replicated::start().await;
     let api = installation.api().await;
-    let _workers = installation.workers("");
-    let student = installation.student(&api).await;
-    until_the_replica_is_read(&api, &student).await;
-    let test = student.test("biology").await;
-    let mut stream = student.stream(None).await;
-    for _ in 0..20 {
+    let students = join_all((0..STUDENTS).map(|_| installation.student(&api))).await;
+    until_the_replica_is_read(&api, &students[0]).await;
+    let test = students[0].test("biology").await;
+    let submitted = join_all(students.iter().map(async |student| {
         let submitted = student.submit(&test, &simple_answers(&test)).await;
-        // Longer than the replica is behind the submission: only what the worker wrote is new.
-        tokio::time::sleep(BEHIND * 2).await;
-        let told = stream.next_of("notification").await.json();
-        assert_eq!(told["data"]["attempt_id"], submitted["id"]);
-        let attempt = student.get(&format!("/api/attempts/{}", submitted["id"].as_str().unwrap())).await;
-        assert_eq!(attempt["status"], "graded", "{attempt}");
+        (student, student.stream(None).await, submitted["id"].as_str().unwrap().to_owned())
+    }));
+    let submitted = submitted.await;
+    // From here on the replica has all but what the workers write.
+    for (student, _, id) in &submitted {
+        eventually("the replica has the attempt", async || {
+            let before = reads(&api, "replica").await;
+            let attempt = student.get(&format!("/api/attempts/{id}")).await;
+            assert_eq!(attempt["status"], "queued");
+            (reads(&api, "replica").await > before).then_some(())
+        })
+        .await;
     }
+    let _workers = installation.workers("");
+    join_all(submitted.into_iter().map(async |(student, mut stream, id)| {
+        let told = stream.next_of("notification").await.json();
+        assert_eq!(told["data"]["attempt_id"], id.as_str());
+        let attempt = student.get(&format!("/api/attempts/{id}")).await;
+        assert_eq!(attempt["status"], "graded", "{attempt}");
+    }))
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -10,12 +10,12 @@ use bellwork_shared::notifications::{self, Notification};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::stream::unfold;
-use sqlx::PgPool;
 use tokio::time::{Instant, sleep_until};
 
 use super::frame::{self, EventId, HEARTBEAT, Hello};
 use super::{Hub, Reason, SeatHolder, Signal};
 use crate::auth::InSession;
+use crate::overload::Database;
 
 /// Missed notifications read by one query.
 const PAGE: i64 = 100;
@@ -47,7 +47,7 @@ pub(crate) struct Opening<'a> {
 /// If the database fails.
 pub(crate) async fn open(
     hub: &Hub,
-    database: &PgPool,
+    database: &Database,
     opening: Opening<'_>,
 ) -> sqlx::Result<impl futures_util::Stream<Item = Result<Bytes, Infallible>> + use<>> {
     let epoch: Arc<str> = opening.epoch.into();
@@ -75,7 +75,7 @@ pub(crate) async fn open(
 
 struct Stream {
     seat: SeatHolder,
-    database: PgPool,
+    database: Database,
     epoch: Arc<str>,
     /// Encoded and not written yet.
     outgoing: VecDeque<Bytes>,

@@ -73,7 +73,8 @@ pub(super) async fn steer(app: web::Data<App>, caller: SignedIn, body: Body<Bulk
     let dry_run = body.value.dry_run;
     let order = read(body.value, cursors)?;
     let running = running(&app, order.filter.state).await?;
-    let desk = Desk { database: &app.database, inspector: &app.inspector, submitter: &app.submitter };
+    // It takes a few connections at a time, but some thousand of them: more than one request has the patience for.
+    let desk = Desk { database: app.database.pool(), inspector: &app.inspector, submitter: &app.submitter };
     if dry_run {
         return Ok(Json(planned(order.action, order.plan(desk, &running, SAMPLE).await?)));
     }

@@ -56,7 +56,10 @@ pub(super) async fn submit(
     body: Body<Submission>,
 ) -> Result<Remembered<Accepted<Submitted>>, ApiError> {
     // What is wrong counts only if the request was not answered before: its sitting has ended then, and rightly.
-    let checked = check(&app, &caller, body.value).await;
+    let checked = match check(&app, &caller, body.value).await {
+        Err(busy @ (ApiError::Overloaded | ApiError::Unavailable(_))) => return Err(busy),
+        checked => checked,
+    };
     let id = AttemptId::new();
     let job = grading(id, &caller, &request);
     let submitted = Submitted { id, status: AttemptStatus::Queued, job_id: job.id };

@@ -1,20 +1,15 @@
 //! Whether this process works: for people, for whoever restarts it, and for balancers.
 
-use std::time::{Duration, Instant};
-
 use actix_web::web;
 use bellwork_shared::cache::Figures;
 use serde::Serialize;
-use tokio::time::timeout;
 use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::error::ApiError;
 use crate::limits::Counting;
+use crate::probe::{Store, Stores};
 use crate::reply::Json;
-
-/// A store that takes longer counts as away.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// How a process and its stores are.
 #[derive(Serialize, ToSchema)]
@@ -32,12 +27,6 @@ pub(super) struct Health {
     caches: Vec<Figures>,
 }
 
-#[derive(Serialize, ToSchema)]
-pub(super) struct Store {
-    answers: bool,
-    milliseconds: u64,
-}
-
 /// That something is as it should be.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Fine {
@@ -46,7 +35,7 @@ pub(super) struct Fine {
 
 /// `GET /api/health`
 pub(super) async fn detail(app: web::Data<App>) -> Json<Health> {
-    let (postgresql, redis) = stores(&app).await;
+    let Stores { postgresql, redis } = app.probe.stores().await;
     let status = match (app.is_draining(), postgresql.answers && redis.answers) {
         (true, _) => "draining",
         (false, true) => "ok",
@@ -75,24 +64,10 @@ pub(super) async fn ready(app: web::Data<App>) -> Result<Json<Fine>, ApiError> {
     if app.is_draining() {
         return Err(ApiError::Overloaded);
     }
-    let (postgresql, redis) = stores(&app).await;
+    let Stores { postgresql, redis } = app.probe.stores().await;
     if postgresql.answers && redis.answers {
         return Ok(Json(Fine { status: "ok" }));
     }
     let (postgresql, redis) = (postgresql.answers, redis.answers);
     Err(ApiError::Unavailable(anyhow::anyhow!("not ready: postgresql={postgresql} redis={redis}")))
-}
-
-async fn stores(app: &App) -> (Store, Store) {
-    let mut redis = app.redis.clone();
-    let ping = redis::cmd("PING");
-    // A database that was not migrated serves nobody.
-    let migrated = sqlx::query("select 1 from installation").execute(&*app.database);
-    tokio::join!(ask(migrated), ask(ping.query_async::<redis::Value>(&mut redis)),)
-}
-
-async fn ask<T, E>(question: impl Future<Output = Result<T, E>>) -> Store {
-    let asked = Instant::now();
-    let answers = matches!(timeout(ANSWER_TIMEOUT, question).await, Ok(Ok(_)));
-    Store { answers, milliseconds: u64::try_from(asked.elapsed().as_millis()).unwrap_or(u64::MAX) }
 }

@@ -89,7 +89,7 @@ pub(super) async fn show(
     let key = Key { scope: Scope::Board(test_id), name: format!("{period:?}:{}:{limit}", board.starts_on).into() };
     let database = app.database.clone();
     let load = async move || encode(top(&mut *database.acquire().await?, board, limit).await?);
-    let kept = app.caches.bodies(key.scope).get(key, load).await?;
+    let kept = app.caches.body(key, load).await?;
     let top = kept.value.ok_or(ApiError::NotFound)?;
     let top = serde_json::from_slice(top.plain()).map_err(anyhow::Error::new)?;
     Ok(Json(Leaderboard { top, me }))

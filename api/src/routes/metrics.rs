@@ -72,7 +72,8 @@ fn is_same(token: &str, sent: &str) -> bool {
 
 fn set_pool_gauges(app: &App) {
     gauge!("bellwork_db_pool_waiting", "pool" => "primary").set(app.database.waiting() as f64);
-    let (size, idle) = (f64::from(app.database.size()), app.database.num_idle() as f64);
+    let pool = app.database.pool();
+    let (size, idle) = (f64::from(pool.size()), pool.num_idle() as f64);
     gauge!("bellwork_db_pool_connections", "pool" => "primary", "state" => "idle").set(idle);
     gauge!("bellwork_db_pool_connections", "pool" => "primary", "state" => "busy").set((size - idle).max(0.0));
 }

@@ -1,18 +1,16 @@
 //! Public figures.
 
 use actix_web::web;
-use bellwork_shared::database::is_transient;
-use bellwork_shared::stats::Figures;
+use bellwork_shared::cache::{Key, Scope};
+use bellwork_shared::stats::{self, Figures};
 
 use crate::app::App;
+use crate::cached::{Audience, Cached, cached};
 use crate::error::ApiError;
-use crate::reply::Json;
 
 /// `GET /api/stats`
-pub(super) async fn show(app: web::Data<App>) -> Result<Json<Figures>, ApiError> {
-    // One failure is told to all who waited for the same figures, so it is nobody's own.
-    app.stats.read().await.map(Json).map_err(|error| match is_transient(&error) {
-        true => ApiError::Unavailable(error.into()),
-        false => ApiError::Internal(error.into()),
-    })
+pub(super) async fn show(app: web::Data<App>) -> Result<Cached<Figures>, ApiError> {
+    let (key, database) = (Key { scope: Scope::Stats, name: "".into() }, app.database.clone());
+    let load = async move || Ok(Some(stats::figures(&mut *database.acquire().await?).await?));
+    cached(&app.caches, key, Audience::Everybody, load).await
 }

@@ -267,6 +267,19 @@ async fn loads(app: &Application) -> u64 {
 }
 
 #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn the_public_figures_are_counted_once_for_all_processes(database: PgPool) {
+    let (one, other) = two(&database);
+    hears(&one).await;
+    hears(&other).await;
+    let counted = one.anybody().get("/api/stats").await;
+    assert_eq!(counted.header("cache-control"), "public, max-age=15");
+    assert_eq!(other.anybody().get("/api/stats").await.body, counted.body);
+    assert_eq!(figures(&other, "stats").await["redis_hit_rate"], 1.0);
+    one.stop().await;
+    other.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
 async fn hit_rates_stand_in_health_and_metrics(database: PgPool) {
     let (one, other) = two(&database);
     hears(&one).await;

@@ -1,18 +1,21 @@
 //! More to do than can be done.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use bellwork_shared::events::{Event, Progress};
 use bellwork_shared::ids::JobId;
+use bytes::Bytes;
 use futures_util::future::join_all;
-use serde_json::json;
+use futures_util::stream;
+use reqwest::Method;
+use serde_json::{Value, json};
 use sqlx::postgres::PgPoolOptions;
 use sqlx::{Executor, PgPool};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::application::{Answer, Application, Caller, within};
+use crate::application::{Answer, Application, Caller, eventually, within};
 use crate::events::Events;
 use crate::exam::Exam;
 
@@ -39,13 +42,14 @@ async fn while_the_database_is_busy_what_is_worth_most_waits_longest(database: P
     let student = app.student().await;
     let (mut stream, _) = Events::greeted(&student, None).await;
     let submission = exam.submission();
-    // So that the test is in the catalogue, which does not queue: then the submission waits where all can see it.
-    assert_eq!(student.post("/api/attempts", &submission).await.status, 202);
     let busy = join_all((0..3).map(|_| pool.acquire())).await;
     let ranking = format!("/api/leaderboard?test_id={}", exam.id);
     let asked = Instant::now();
     let (submitted, ()) = tokio::join!(student.post("/api/attempts", &submission), async {
-        let (ranking, read) = tokio::join!(student.get(&ranking), student.get("/api/attempts"));
+        let anybody = app.anybody();
+        let (ranking, read, ready) =
+            tokio::join!(student.get(&ranking), student.get("/api/attempts"), anybody.get("/api/health/ready"));
+        assert_eq!(ready.status, 200, "to be busy is not to be away");
         assert_shed(&ranking);
         assert_shed(&read);
         assert!(asked.elapsed() < Duration::from_millis(1200), "{:?}", asked.elapsed());
@@ -65,38 +69,159 @@ async fn while_the_database_is_busy_what_is_worth_most_waits_longest(database: P
 }
 
 #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
-async fn at_more_than_it_can_do_submissions_pass_and_rankings_go_first(database: PgPool) {
+async fn a_request_has_one_patience_for_all_that_it_waits_for(database: PgPool) {
     let exam = Exam::seed(&database).await;
-    let (app, _) = start(&database, 2, &[]);
-    let students = join_all((0..4).map(|_| app.student())).await;
+    let (app, pool) = start(&database, 2, &[]);
+    let (known, unknown) = (app.student().await, app.student().await);
+    let (mut stream, _) = Events::greeted(&known, None).await;
+    let busy = join_all((0..2).map(|_| pool.acquire())).await;
+    // A submission needs a connection for its session, for its test and for its transaction.
+    for student in [&known, &unknown] {
+        let asked = Instant::now();
+        assert_shed(&student.post("/api/attempts", &exam.submission()).await);
+        assert!((1400..2800).contains(&asked.elapsed().as_millis()), "{:?}", asked.elapsed());
+    }
+    let asked = Instant::now();
+    let mut turned_away = Events::open(&known, None).await;
+    assert!(turned_away.end().await.is_some());
+    assert!(asked.elapsed() < Duration::from_millis(2800), "{:?}", asked.elapsed());
+    drop(busy);
+    assert_eq!(unknown.post("/api/attempts", &exam.submission()).await.status, 202);
+    app.notify(known.id, "all is well").await;
+    assert_eq!(stream.next_seq().await, 1);
+    app.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn who_waits_for_what_a_lesser_request_looks_for_outlasts_it(database: PgPool) {
+    let exam = Exam::seed(&database).await;
+    let (app, pool) = start(&database, 2, &[]);
+    let student = app.student().await;
+    let health = async || app.anybody().get("/api/health").await.body;
+    eventually("the cache hears", async || health().await["cache_hears"] == true).await;
+    let busy = join_all((0..2).map(|_| pool.acquire())).await;
     let ranking = format!("/api/leaderboard?test_id={}", exam.id);
-    let over = AtomicBool::new(false);
-    let hammer = async |caller: &Caller, path: &str| {
-        let (mut answered, mut shed) = (0_u32, 0_u32);
+    // The ranking looks for the session, and the submission waits for that.
+    let (ranking, submitted) = tokio::join!(
+        async {
+            let shed = student.get(&ranking).await;
+            drop(busy);
+            shed
+        },
+        async {
+            let looks_for_it = |caches: &Value| {
+                let sessions = caches.as_array().unwrap().iter().find(|figures| figures["cache"] == "sessions");
+                sessions.unwrap()["requests"] == 1
+            };
+            eventually("the ranking waits", async || looks_for_it(&health().await["caches"])).await;
+            student.post("/api/attempts", &exam.submission()).await
+        }
+    );
+    assert_shed(&ranking);
+    assert_eq!(submitted.status, 202, "{submitted:?}");
+    app.stop().await;
+}
+
+/// A connection takes a while, so that the database can do so much and no more.
+fn slow(database: &PgPool, connections: u32) -> PgPool {
+    let options = PgPoolOptions::new().max_connections(connections).before_acquire(|connection, _| {
+        Box::pin(async move { connection.execute("select pg_sleep(0.005)").await.map(|_| true) })
+    });
+    options.connect_lazy_with((*database.connect_options()).clone())
+}
+
+/// What became of the requests of one kind.
+#[derive(Default)]
+struct Fate {
+    answered: AtomicU32,
+    shed: AtomicU32,
+}
+
+impl Fate {
+    /// Enough to compare shares.
+    const ENOUGH: u32 = 200;
+
+    async fn hammer(&self, caller: &Caller, path: &str, over: &AtomicBool) {
         while !over.load(Ordering::Relaxed) {
             match caller.get(path).await.status.as_u16() {
-                200 => answered += 1,
-                503 => shed += 1,
+                200 => self.answered.fetch_add(1, Ordering::Relaxed),
+                503 => self.shed.fetch_add(1, Ordering::Relaxed),
                 status => panic!("{status}"),
-            }
+            };
         }
-        (answered, shed)
-    };
-    let crowd = |path: &'static str| join_all((0..80).map(|n| hammer(&students[n % 3], path)));
-    let ranking: &'static str = ranking.leak();
-    let (rankings, reads, ()) = tokio::join!(crowd(ranking), crowd("/api/attempts"), async {
-        for _ in 0..12 {
+    }
+
+    fn is_known(&self) -> bool {
+        self.answered.load(Ordering::Relaxed) + self.shed.load(Ordering::Relaxed) >= Self::ENOUGH
+    }
+
+    fn share_shed(&self) -> f64 {
+        let [answered, shed] = [&self.answered, &self.shed].map(|count| f64::from(count.load(Ordering::Relaxed)));
+        shed / (answered + shed)
+    }
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn at_more_than_it_can_do_submissions_pass_and_rankings_go_first(database: PgPool) {
+    let exam = Exam::seed(&database).await;
+    let app = Application::start_with(slow(&database, 2), &[]);
+    let students = join_all((0..4).map(|_| app.student())).await;
+    let (rankings, reads, over) = (Fate::default(), Fate::default(), AtomicBool::new(false));
+    let path = format!("/api/leaderboard?test_id={}", exam.id);
+    let ranking = join_all((0..60).map(|n| rankings.hammer(&students[n % 3], &path, &over)));
+    let reading = join_all((0..60).map(|n| reads.hammer(&students[n % 3], "/api/attempts", &over)));
+    let submitting = within("both crowds are answered", async {
+        while !rankings.is_known() || !reads.is_known() {
             let answer = students[3].post("/api/attempts", &exam.submission()).await;
             assert_eq!(answer.status, 202, "{answer:?}");
         }
         over.store(true, Ordering::Relaxed);
     });
-    let share_shed = |of: Vec<(u32, u32)>| {
-        let (answered, shed) = of.iter().fold((0, 0), |(answered, shed), one| (answered + one.0, shed + one.1));
-        f64::from(shed) / f64::from(answered + shed)
-    };
-    let (rankings, reads) = (share_shed(rankings), share_shed(reads));
+    tokio::join!(ranking, reading, submitting);
+    let (rankings, reads) = (rankings.share_shed(), reads.share_shed());
+    assert!(rankings > 0.0, "there was room for all");
     assert!(rankings > reads, "{rankings} of the rankings, {reads} of the reads");
+    app.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn a_file_comes_as_slowly_as_its_line(database: PgPool) {
+    let app = Application::start(database).await;
+    let admin = app.admin().await;
+    // Longer than the answer to a request of its worth may take.
+    let pause = Duration::from_secs(4);
+    let chunks = stream::unfold(0, move |sent| async move {
+        match sent {
+            0 => Some((Ok::<_, std::io::Error>(Bytes::from_static(b"::One::1 + 1 ")), 1)),
+            1 => {
+                tokio::time::sleep(pause).await;
+                Some((Ok(Bytes::from_static(b"{#2}\n")), 2))
+            }
+            _ => None,
+        }
+    });
+    let request = admin.request(Method::POST, "/api/admin/imports?title=Slow").header("content-type", "text/plain");
+    let answer = Answer::of(request.body(reqwest::Body::wrap_stream(chunks))).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    app.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn any_number_who_ask_for_health_cost_one_look_a_second(database: PgPool) {
+    let app = Application::start(database.clone()).await;
+    let counted = "create sequence looks;
+                   alter table installation rename to installed;
+                   create view installation as select * from installed where nextval('looks') > 0";
+    database.execute(counted).await.unwrap();
+    let since = Instant::now();
+    for _ in 0..10 {
+        let asked = (0..30).map(|n| ["/api/health", "/api/health/ready"][n % 2]);
+        let answers = join_all(asked.map(async |path| app.anybody().get(path).await)).await;
+        assert!(answers.iter().all(|answer| answer.status == 200), "{answers:?}");
+    }
+    let looks: i64 = sqlx::query_scalar("select last_value from looks").fetch_one(&database).await.unwrap();
+    let most = i64::try_from(since.elapsed().as_secs()).unwrap() + 1;
+    assert!((1..=most).contains(&looks), "{looks} looks in {:?}", since.elapsed());
     app.stop().await;
 }
 

@@ -73,8 +73,15 @@ pub static TESTS: Policy = Policy { name: "tests", stale: HOUR, capacity: 64 * M
 pub static QUESTION_BANK: Policy = Policy { name: "question_bank", stale: HOUR, capacity: 64 * MIB, ..SHARED };
 /// The top of a board and how many it ranks.
 pub static LEADERBOARDS: Policy = Policy { name: "leaderboards", capacity: 32 * MIB, ..SHARED };
-/// The public figures.
-pub static STATS: Policy = Policy { name: "stats", remote: MINUTE, capacity: MIB, ..SHARED };
+/// The public figures. With the moment that clients keep them, they are at most a minute old; older ones are never told.
+pub static STATS: Policy = Policy {
+    name: "stats",
+    local: Duration::from_secs(45),
+    remote: Duration::from_secs(45),
+    stale: Duration::ZERO,
+    capacity: MIB,
+    ..SHARED
+};
 /// First pages of notifications.
 pub static NOTIFICATIONS: Policy = Policy { name: "notifications", remote: Duration::from_secs(30), ..SHARED };
 /// Whose a token is. Never stale: whoever cannot be checked is nobody. Nor trusted unless changes were heard of just

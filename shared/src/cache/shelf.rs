@@ -184,8 +184,8 @@ impl<V: Value> Inner<V> {
         let Some(value) = V::decode(value) else {
             return (Outcome::RemoteMiss, Looked::Else(Keeping::Everywhere(token), None));
         };
-        let left = life.saturating_sub(self.policy.stale);
-        let remote = Remembered { value, left, cost };
+        let (left, overdue) = (life.saturating_sub(self.policy.stale), self.policy.stale.saturating_sub(life));
+        let remote = Remembered { value, left, overdue, cost };
         if left.is_zero() || early::is_due(left, cost, rand::random) {
             (Outcome::RemoteMiss, Looked::Else(Keeping::Everywhere(token), Some(remote)))
         } else {
@@ -195,7 +195,7 @@ impl<V: Value> Inner<V> {
 
     /// Keeps a value that Redis had, for no longer than Redis calls it fresh.
     fn keep(&self, key: Key, stamp: Stamp, remote: Remembered<V>) -> Got<V> {
-        let Remembered { value, left, cost } = remote;
+        let Remembered { value, left, cost, .. } = remote;
         let fresh = self.policy.local.min(left);
         let value = Some(Arc::new(value));
         let entry = Entry { value, stamp, since: Instant::now(), fresh, cost, retry_at: None };
@@ -232,9 +232,10 @@ impl<V: Value> Inner<V> {
                 let Entry { stamp, since, fresh, cost, .. } = *entry;
                 Entry { value: entry.value.clone(), stamp, since, fresh, cost, retry_at }
             }
-            (None, Some(Remembered { value, left, cost })) => {
-                let value = Some(Arc::new(value));
-                Entry { value, stamp, since: Instant::now(), fresh: left, cost, retry_at }
+            (None, Some(Remembered { value, left, overdue, cost })) => {
+                let (value, now) = (Some(Arc::new(value)), Instant::now());
+                let since = now.checked_sub(overdue).unwrap_or(now);
+                Entry { value, stamp, since, fresh: left, cost, retry_at }
             }
             (None, None) => return None,
         };
@@ -251,7 +252,10 @@ impl<V: Value> Inner<V> {
 /// A value that Redis had.
 struct Remembered<V> {
     value: V,
+    /// How long it is still fresh.
     left: Duration,
+    /// How long it has not been fresh.
+    overdue: Duration,
     cost: Duration,
 }
 

@@ -348,6 +348,23 @@ async fn what_cannot_be_loaded_anew_answers_still_unless_it_was_changed() {
     assert!(process.fail(&key).await.is_err(), "it is known to be wrong");
 }
 
+#[tokio::test]
+async fn what_redis_kept_for_too_long_is_not_young_again_in_a_process() {
+    let installation = installation();
+    let (one, other) = (process(&installation, &LEADERBOARDS).await, process(&installation, &LEADERBOARDS).await);
+    let key = board();
+    one.get(&key, "last").await;
+    let mut connection = client().get_multiplexed_async_connection().await.unwrap();
+    let stored = format!("{installation}:cache:{{{}}}:{}:{}", key.scope, LEADERBOARDS.shape, key.name);
+    let left = MINUTE;
+    let aged: i64 = redis::cmd("PEXPIRE").arg(stored).arg(left.as_millis()).query_async(&mut connection).await.unwrap();
+    assert_eq!(aged, 1);
+    for _ in 0..2 {
+        let Freshness::Stale { overdue } = other.fail(&key).await.unwrap().freshness else { panic!("it is stale") };
+        assert!(overdue >= LEADERBOARDS.stale - left, "{overdue:?}");
+    }
+}
+
 /// As if all of Redis had been evicted, and the link had broken and come back.
 async fn evict(process: &Process) {
     let mut connection = client().get_multiplexed_async_connection().await.unwrap();

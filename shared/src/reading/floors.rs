@@ -1,24 +1,27 @@
 //! What users may not read behind: the positions of what they have written or been told.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use moka::sync::Cache;
 use redis::aio::ConnectionLike;
+use redis::{ErrorKind, RedisResult, Script, ServerErrorKind};
 use sqlx::PgPool;
 use tokio::time::timeout;
 
 use super::Position;
 use crate::ids::UserId;
 
-/// How long a floor is kept. A replica that is further behind is not read at all.
-const KEPT: Duration = Duration::from_secs(30);
+/// How long a floor is kept. A replica that may be further behind is not read at all.
+pub(super) const KEPT: Duration = Duration::from_secs(30);
 /// Floors that a process keeps for itself.
 const MOST: u64 = 100_000;
 /// A Redis that takes longer counts as away.
 const ASK_TIMEOUT: Duration = Duration::from_millis(50);
 /// How long a writer's answer waits for the floor to be known everywhere.
 const RAISE_TIMEOUT: Duration = Duration::from_millis(500);
+static RAISE: LazyLock<Script> = LazyLock::new(|| Script::new(RAISE_TEXT));
+const RAISE_TEXT: &str = include_str!("raise.lua");
 /// Past every position: nothing has replayed so far.
 const NOWHERE: Position = Position(u64::MAX);
 
@@ -56,21 +59,79 @@ impl<C: ConnectionLike + Clone> Floors<C> {
     pub async fn raise(&self, primary: &PgPool, users: &[UserId]) {
         let stands = async { Position::of_primary(&mut *primary.acquire().await?).await };
         let position = timeout(RAISE_TIMEOUT, stands).await.ok().and_then(Result::ok).unwrap_or(NOWHERE);
-        let mut pipeline = redis::pipe();
+        self.raise_to(position, users).await;
+    }
+
+    async fn raise_to(&self, position: Position, users: &[UserId]) {
         for user in users {
-            self.own.insert(*user, position);
-            let milliseconds = u64::try_from(KEPT.as_millis()).unwrap_or(u64::MAX);
-            pipeline.cmd("SET").arg(self.key(*user)).arg(position.0).arg("PX").arg(milliseconds).ignore();
+            let raise =
+                |kept: Option<moka::Entry<_, Position>>| kept.map_or(position, |kept| position.max(kept.into_value()));
+            self.own.entry(*user).and_upsert_with(raise);
         }
-        let mut redis = self.redis.clone();
-        match timeout(RAISE_TIMEOUT, pipeline.query_async::<()>(&mut redis)).await {
+        match timeout(RAISE_TIMEOUT, self.tell(position, users)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "other processes do not know of a write for a moment"),
             Err(_) => tracing::warn!("other processes do not know of a write for a moment"),
         }
     }
 
+    /// In one round trip, or in two if Redis has forgotten the script.
+    async fn tell(&self, position: Position, users: &[UserId]) -> RedisResult<()> {
+        match self.call("EVALSHA", RAISE.get_hash(), position, users).await {
+            Err(error) if error.kind() == ErrorKind::Server(ServerErrorKind::NoScript) => {
+                self.call("EVAL", RAISE_TEXT, position, users).await
+            }
+            told => told,
+        }
+    }
+
+    async fn call(&self, verb: &str, script: &str, position: Position, users: &[UserId]) -> RedisResult<()> {
+        let (mut redis, mut pipeline) = (self.redis.clone(), redis::pipe());
+        let milliseconds = u64::try_from(KEPT.as_millis()).unwrap_or(u64::MAX);
+        for user in users {
+            pipeline.cmd(verb).arg(script).arg(1).arg(self.key(*user)).arg(position.0).arg(milliseconds).ignore();
+        }
+        pipeline.query_async(&mut redis).await
+    }
+
     fn key(&self, user: UserId) -> String {
         format!("{}:position:{user}", self.prefix)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use redis::aio::MultiplexedConnection;
+    use uuid::Uuid;
+
+    use super::*;
+
+    async fn processes() -> [Floors<MultiplexedConnection>; 3] {
+        let url = std::env::var("TEST_REDIS_URL").or_else(|_| std::env::var("REDIS_URL"));
+        let client = redis::Client::open(url.expect("TEST_REDIS_URL names a Redis for tests; scripts/test starts one"));
+        let redis = client.unwrap().get_multiplexed_async_connection().await.unwrap();
+        let prefix = format!("test-{}", Uuid::now_v7());
+        [(); 3].map(|()| Floors::new(redis.clone(), &prefix))
+    }
+
+    #[tokio::test]
+    async fn a_floor_never_goes_down_whoever_raises_it_last() {
+        let [api, worker, reader] = processes().await;
+        for (earlier, later) in [(9, 10), (0x16_B374_D848, u64::MAX - 1), (u64::MAX - 1, u64::MAX), (7, 7)] {
+            let user = UserId::new();
+            api.raise_to(Position(later), &[user]).await;
+            worker.raise_to(Position(earlier), &[user]).await;
+            for floors in [&api, &worker, &reader] {
+                assert_eq!(floors.of(user).await, Some(Position(later)), "{earlier} after {later}");
+            }
+            let user = UserId::new();
+            api.raise_to(Position(later), &[user]).await;
+            api.raise_to(Position(earlier), &[user]).await;
+            assert_eq!(api.own.get(&user), Some(Position(later)));
+            worker.raise_to(Position(earlier), &[user, UserId::new()]).await;
+            worker.raise_to(Position(later), &[user]).await;
+            assert_eq!(reader.of(user).await, Some(Position(later)));
+        }
+        assert_eq!(reader.of(UserId::new()).await, Some(Position::START));
     }
 }

@@ -24,16 +24,32 @@ impl Position {
     pub async fn of_primary(conn: &mut PgConnection) -> sqlx::Result<Self> {
         read(sqlx::query_scalar!(r#"select pg_current_wal_insert_lsn()::text as "position!""#).fetch_one(conn).await?)
     }
+}
 
-    /// How far a replica has replayed; nothing if it is no replica, such as one that was promoted.
+/// Where a replica stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Replay {
+    /// How far it has replayed.
+    pub(super) replayed: Position,
+    /// Whether that is all that it has received.
+    pub(super) has_all: bool,
+}
+
+impl Replay {
+    /// Where a replica stands; nothing if it is no replica, such as one that was promoted.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn of_replica(conn: &mut PgConnection) -> sqlx::Result<Option<Self>> {
-        let replayed = sqlx::query_scalar!(
-            "select case when pg_is_in_recovery() then pg_last_wal_replay_lsn()::text end as position"
+    pub(super) async fn of(conn: &mut PgConnection) -> sqlx::Result<Option<Self>> {
+        let replay = sqlx::query!(
+            r#"
+            select case when pg_is_in_recovery() then pg_last_wal_replay_lsn()::text end as replayed,
+                   coalesce(pg_last_wal_replay_lsn() >= pg_last_wal_receive_lsn(), false) as "has_all!"
+            "#
         );
-        replayed.fetch_one(conn).await?.map(read).transpose()
+        let row = replay.fetch_one(conn).await?;
+        let replayed = row.replayed.map(read).transpose()?;
+        Ok(replayed.map(|replayed| Self { replayed, has_all: row.has_all }))
     }
 }
 

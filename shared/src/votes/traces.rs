@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use chrono::{DateTime, Days, NaiveDate, TimeDelta, Utc};
 use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
-use sqlx::{PgConnection, PgPool};
+use sqlx::{Acquire, PgConnection, Postgres};
 
 use crate::ids::UserId;
 
@@ -98,7 +98,7 @@ impl Keys {
     ///
     /// # Errors
     /// If they have not been read today and the database fails.
-    pub async fn today(&self, database: &PgPool) -> sqlx::Result<Arc<DayKeys>> {
+    pub async fn today<'a>(&self, database: impl Acquire<'a, Database = Postgres>) -> sqlx::Result<Arc<DayKeys>> {
         let today = Utc::now().date_naive();
         let known = self.current.lock().unwrap_or_else(PoisonError::into_inner).clone();
         if let Some(keys) = known.filter(|keys| keys.day == today) {
@@ -180,6 +180,8 @@ pub async fn anonymize(conn: &mut PgConnection, user: UserId) -> sqlx::Result<u6
 
 #[cfg(test)]
 mod tests {
+    use sqlx::PgPool;
+
     use super::*;
 
     fn keys(day: &str, keys: [&str; 2]) -> DayKeys {
