@@ -64,8 +64,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + Sized + 'static {
         std::future::ready(Ok(()))
     }
 
-    /// Writes what follows when the job is cancelled, in the transaction that closes its row.
-    fn cancelled(&self, _conn: &mut PgConnection) -> impl Future<Output = sqlx::Result<()>> + Send {
+    /// Writes what follows when `_job`, which is this one, is cancelled, in the transaction that then closes its row.
+    fn cancelled(&self, _job: JobId, _conn: &mut PgConnection) -> impl Future<Output = sqlx::Result<()>> + Send {
         std::future::ready(Ok(()))
     }
 
@@ -82,7 +82,7 @@ pub trait Decoded: Send + Sync {
     /// See [`Job::buried`].
     fn buried<'a>(&'a self, recording: &'a mut Recording<'_>) -> BoxFuture<'a, anyhow::Result<()>>;
     /// See [`Job::cancelled`].
-    fn cancelled<'a>(&'a self, conn: &'a mut PgConnection) -> BoxFuture<'a, sqlx::Result<()>>;
+    fn cancelled<'a>(&'a self, job: JobId, conn: &'a mut PgConnection) -> BoxFuture<'a, sqlx::Result<()>>;
     /// See [`Job::reopened`].
     fn reopened<'a>(&'a self, conn: &'a mut PgConnection) -> BoxFuture<'a, sqlx::Result<()>>;
 }
@@ -114,8 +114,8 @@ impl<J: Job> Decoded for Erased<J> {
         Box::pin(self.0.buried(recording))
     }
 
-    fn cancelled<'a>(&'a self, conn: &'a mut PgConnection) -> BoxFuture<'a, sqlx::Result<()>> {
-        Box::pin(self.0.cancelled(conn))
+    fn cancelled<'a>(&'a self, job: JobId, conn: &'a mut PgConnection) -> BoxFuture<'a, sqlx::Result<()>> {
+        Box::pin(self.0.cancelled(job, conn))
     }
 
     fn reopened<'a>(&'a self, conn: &'a mut PgConnection) -> BoxFuture<'a, sqlx::Result<()>> {

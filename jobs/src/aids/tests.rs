@@ -10,6 +10,7 @@ use bellwork_shared::ai::usage::{self, AiUsage, Position};
 use bellwork_shared::config::ai::{DailyBudget, Price};
 use bellwork_shared::events::{Event, Progress, channel};
 use bellwork_shared::ids::{AidId, AttemptId, JobId, UserId};
+use bellwork_shared::personal_data::erasure::erase;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -340,6 +341,23 @@ async fn a_call_whose_process_died_has_cost_what_was_reserved(database: PgPool) 
     scene.stage.perform_as(job, Some(student.id), &explain).await.unwrap();
     let used = scene.usage(student.id).await.unwrap();
     assert_eq!((used.requests, used.cost_micros, scene.spending().await), (2, 5140, (5140, 0)));
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn a_call_for_who_was_erased_is_nobodys(database: PgPool) {
+    let server = ChatServer::start([]).await;
+    let scene = Scene::at(&database, &server).await;
+    let (student, job) = (scene.student("Zoe", WRITTEN).await, JobId::new());
+    let mut conn = database.acquire().await.unwrap();
+    erase(&mut conn, student.id).await.unwrap();
+    let (user, purpose) = (Some(student.id), Purpose::Aid);
+    let call = NewCall { job, user, purpose, model: "tutor-1", highest_micros: 5000 };
+    let Reserving::Reserved(call) = budget::reserve(&mut conn, DailyBudget::default(), &call).await.unwrap() else {
+        panic!("it is reserved")
+    };
+    let spent = budget::Spent { requests: 1, cost_micros: 140, ..budget::Spent::default() };
+    budget::settle(&mut conn, call, spent).await.unwrap();
+    assert_eq!((scene.spending().await, scene.count("ai_spending").await), ((140, 0), 1));
 }
 
 #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]

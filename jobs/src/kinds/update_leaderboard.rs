@@ -34,7 +34,7 @@ impl Job for UpdateLeaderboard {
     }
 
     async fn record(&self, (): (), recording: &mut Recording<'_>) -> anyhow::Result<()> {
-        let recorded = leaderboard::record_score(recording.transaction().await?, self.attempt_id).await?;
+        let recorded = leaderboard::record_score(recording.transaction_for_submitter().await?, self.attempt_id).await?;
         let test = tell(self.attempt_id, recording).await?;
         match recorded {
             Recorded::Best(boards) => {
