@@ -5,6 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use bellwork_queue::{Priority, RetryPolicy};
+use bellwork_shared::cache::Scope;
 use bellwork_shared::events::Event;
 use bellwork_shared::ids::{JobId, UserId};
 use futures_util::future::BoxFuture;
@@ -59,6 +60,12 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + Sized + 'static {
         std::future::ready(Ok(Vec::new()))
     }
 
+    /// What the commit of `record` outdated in the caches, by the rows: for a second delivery, as with `announced`. More
+    /// than that does no harm.
+    fn outdated(&self, _conn: &mut PgConnection) -> impl Future<Output = sqlx::Result<Vec<Scope>>> + Send {
+        std::future::ready(Ok(Vec::new()))
+    }
+
     /// Writes what follows when the job is given up, in the transaction that closes its row as dead.
     fn buried(&self, _recording: &mut Recording<'_>) -> impl Future<Output = anyhow::Result<()>> + Send {
         std::future::ready(Ok(()))
@@ -79,6 +86,8 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + Sized + 'static {
 pub trait Decoded: Send + Sync {
     /// See [`Job::run`].
     fn run<'a>(&'a self, context: Context<'a>) -> BoxFuture<'a, Result<Box<dyn Ran + 'a>, Failure>>;
+    /// See [`Job::outdated`].
+    fn outdated<'a>(&'a self, conn: &'a mut PgConnection) -> BoxFuture<'a, sqlx::Result<Vec<Scope>>>;
     /// See [`Job::buried`].
     fn buried<'a>(&'a self, recording: &'a mut Recording<'_>) -> BoxFuture<'a, anyhow::Result<()>>;
     /// See [`Job::cancelled`].
@@ -108,6 +117,10 @@ impl<J: Job> Decoded for Erased<J> {
             let output = self.0.run(context).await?;
             Ok(Box::new(Output { job: &self.0, output }) as Box<dyn Ran + 'a>)
         })
+    }
+
+    fn outdated<'a>(&'a self, conn: &'a mut PgConnection) -> BoxFuture<'a, sqlx::Result<Vec<Scope>>> {
+        Box::pin(self.0.outdated(conn))
     }
 
     fn buried<'a>(&'a self, recording: &'a mut Recording<'_>) -> BoxFuture<'a, anyhow::Result<()>> {

@@ -17,6 +17,9 @@ use crate::job::Job;
 use crate::queues::{MAINTENANCE, Queue};
 use crate::recording::Recording;
 
+/// What is out of date once a test is stored.
+const OUTDATED: [Scope; 2] = [Scope::Tests, Scope::QuestionBank];
+
 /// The payload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ImportContent {
@@ -69,8 +72,7 @@ impl Job for ImportContent {
         let report = Found { format: read.reading.format, found, usable, problems: &read.reading.problems, stored };
         imports::finish(conn, self.import_id, &report).await?;
         if outcome.is_some() {
-            recording.outdate(Scope::Tests);
-            recording.outdate(Scope::QuestionBank);
+            OUTDATED.into_iter().for_each(|scope| recording.outdate(scope));
         }
         let (id, problems) = (self.import_id, read.reading.problems.len());
         recording.result(json!({
@@ -78,6 +80,10 @@ impl Job for ImportContent {
             "error": error,
         }));
         Ok(())
+    }
+
+    async fn outdated(&self, _: &mut PgConnection) -> sqlx::Result<Vec<Scope>> {
+        Ok(OUTDATED.to_vec())
     }
 
     async fn buried(&self, recording: &mut Recording<'_>) -> anyhow::Result<()> {

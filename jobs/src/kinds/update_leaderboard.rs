@@ -7,6 +7,7 @@ use bellwork_shared::leaderboard::{self, Recorded};
 use bellwork_shared::results::{self, Outcome};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use sqlx::PgConnection;
 
 use super::notify_user::NotifyUser;
 use crate::context::Context;
@@ -44,6 +45,11 @@ impl Job for UpdateLeaderboard {
             Recorded::NoResult => tracing::warn!(attempt = %self.attempt_id, "the attempt to be ranked has no result"),
         }
         Ok(())
+    }
+
+    async fn outdated(&self, conn: &mut PgConnection) -> sqlx::Result<Vec<Scope>> {
+        let outcome = results::outcome(conn, self.attempt_id).await?;
+        Ok(outcome.map(|outcome| Scope::Board(outcome.test_id)).into_iter().collect())
     }
 
     /// The result is there, ranked or not.
