@@ -27,13 +27,18 @@ pub(crate) fn unlimited_database() -> anyhow::Result<PgConnectOptions> {
     Ok(options.application_name(APPLICATION))
 }
 
-/// Forgets in all processes what was read of the tests, after the commit of a change. If Redis is away, or not named,
-/// they know by themselves some minutes later: that is no reason to fail what is committed.
+/// Forgets in all processes what was read of the tests, after the commit of a change.
 pub(crate) async fn forget_tests() {
+    forget(&[Scope::Tests, Scope::QuestionBank]).await;
+}
+
+/// Forgets in all processes what was read of `scopes`, after the commit of a change. If Redis is away, or not named, they
+/// know by themselves some minutes later: that is no reason to fail what is committed.
+pub(crate) async fn forget(scopes: &[Scope]) {
     let Ok(config) = RedisConfig::read(&Variables::of_process()) else { return };
     let Ok(server) = config.cache_url.parse::<Server>() else { return };
     let cache = Invalidator::new(bellwork_jobs::cache::redis(&server), &config.prefix);
-    cache.forget(&[Scope::Tests, Scope::QuestionBank]).await;
+    cache.forget(scopes).await;
 }
 
 /// The queues in Redis. The first command connects.

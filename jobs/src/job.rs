@@ -5,6 +5,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use bellwork_queue::{Priority, RetryPolicy};
+use bellwork_shared::cache::Scope;
 use bellwork_shared::events::Event;
 use bellwork_shared::ids::{JobId, UserId};
 use futures_util::future::BoxFuture;
@@ -59,13 +60,19 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + Sized + 'static {
         std::future::ready(Ok(Vec::new()))
     }
 
+    /// What the commit of `record` outdated in the caches, by the rows: for a second delivery, as with `announced`. More
+    /// than that does no harm.
+    fn outdated(&self, _conn: &mut PgConnection) -> impl Future<Output = sqlx::Result<Vec<Scope>>> + Send {
+        std::future::ready(Ok(Vec::new()))
+    }
+
     /// Writes what follows when the job is given up, in the transaction that closes its row as dead.
     fn buried(&self, _recording: &mut Recording<'_>) -> impl Future<Output = anyhow::Result<()>> + Send {
         std::future::ready(Ok(()))
     }
 
-    /// Writes what follows when the job is cancelled, in the transaction that closes its row.
-    fn cancelled(&self, _conn: &mut PgConnection) -> impl Future<Output = sqlx::Result<()>> + Send {
+    /// Writes what follows when `_job`, which is this one, is cancelled, in the transaction that then closes its row.
+    fn cancelled(&self, _job: JobId, _conn: &mut PgConnection) -> impl Future<Output = sqlx::Result<()>> + Send {
         std::future::ready(Ok(()))
     }
 
@@ -79,10 +86,12 @@ pub trait Job: Serialize + DeserializeOwned + Send + Sync + Sized + 'static {
 pub trait Decoded: Send + Sync {
     /// See [`Job::run`].
     fn run<'a>(&'a self, context: Context<'a>) -> BoxFuture<'a, Result<Box<dyn Ran + 'a>, Failure>>;
+    /// See [`Job::outdated`].
+    fn outdated<'a>(&'a self, conn: &'a mut PgConnection) -> BoxFuture<'a, sqlx::Result<Vec<Scope>>>;
     /// See [`Job::buried`].
     fn buried<'a>(&'a self, recording: &'a mut Recording<'_>) -> BoxFuture<'a, anyhow::Result<()>>;
     /// See [`Job::cancelled`].
-    fn cancelled<'a>(&'a self, conn: &'a mut PgConnection) -> BoxFuture<'a, sqlx::Result<()>>;
+    fn cancelled<'a>(&'a self, job: JobId, conn: &'a mut PgConnection) -> BoxFuture<'a, sqlx::Result<()>>;
     /// See [`Job::reopened`].
     fn reopened<'a>(&'a self, conn: &'a mut PgConnection) -> BoxFuture<'a, sqlx::Result<()>>;
 }
@@ -110,12 +119,16 @@ impl<J: Job> Decoded for Erased<J> {
         })
     }
 
+    fn outdated<'a>(&'a self, conn: &'a mut PgConnection) -> BoxFuture<'a, sqlx::Result<Vec<Scope>>> {
+        Box::pin(self.0.outdated(conn))
+    }
+
     fn buried<'a>(&'a self, recording: &'a mut Recording<'_>) -> BoxFuture<'a, anyhow::Result<()>> {
         Box::pin(self.0.buried(recording))
     }
 
-    fn cancelled<'a>(&'a self, conn: &'a mut PgConnection) -> BoxFuture<'a, sqlx::Result<()>> {
-        Box::pin(self.0.cancelled(conn))
+    fn cancelled<'a>(&'a self, job: JobId, conn: &'a mut PgConnection) -> BoxFuture<'a, sqlx::Result<()>> {
+        Box::pin(self.0.cancelled(job, conn))
     }
 
     fn reopened<'a>(&'a self, conn: &'a mut PgConnection) -> BoxFuture<'a, sqlx::Result<()>> {

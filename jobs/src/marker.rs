@@ -130,7 +130,7 @@ fn marking(tutor: &Tutor, context: &Context<'_>) -> Books {
 fn most_tokens(essay: &Essay<'_>) -> u64 {
     let key_points: usize = essay.key.key_points.iter().map(|point| point.text.len() + FRAME).sum();
     let texts = essay.prompt.len() + essay.answer.len() + essay.passage.map_or(0, str::len);
-    meter::tokens((PROMPT + key_points + texts) as u64)
+    meter::most_tokens(PROMPT + key_points + texts)
 }
 
 impl Marked {

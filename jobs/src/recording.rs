@@ -4,6 +4,7 @@ use bellwork_shared::cache::Scope;
 use bellwork_shared::events::Event;
 use bellwork_shared::ids::{JobId, UserId};
 use bellwork_shared::ledger::NewJob;
+use bellwork_shared::personal_data::erasure;
 use serde_json::Value;
 use sqlx::{PgConnection, PgPool, Postgres, Transaction};
 
@@ -54,6 +55,20 @@ impl<'a> Recording<'a> {
             none => none.insert(self.database.begin().await?),
         };
         Ok(&mut *transaction)
+    }
+
+    /// The same, for effects on rows of the submitter's, who is not erased meanwhile. It must come before any effect: see
+    /// [`erasure::hold_off`].
+    ///
+    /// # Errors
+    /// If it cannot begin.
+    pub async fn transaction_for_submitter(&mut self) -> sqlx::Result<&mut PgConnection> {
+        let submitter = self.submitter;
+        let conn = self.transaction().await?;
+        if let Some(user) = submitter {
+            erasure::hold_off(conn, user).await?;
+        }
+        Ok(conn)
     }
 
     /// Adds a follow-up: accepted with this transaction, pushed after its commit.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use bellwork_queue::{Inspector, JobView, Place, Removal};
 use bellwork_shared::ids::JobId;
 use bellwork_shared::ledger::{self, Closing, JobRow, JobState, OpenJob};
+use bellwork_shared::personal_data::erasure;
 use serde_json::Value;
 use serde_json::value::to_raw_value;
 use sqlx::{Acquire, Postgres};
@@ -94,20 +95,33 @@ pub async fn cancel<'a>(
     if when_running == WhenRunning::Refuse && is_running(inspector, &row).await {
         return Err(Refusal::Running);
     }
-    let mut tx = database.begin().await?;
-    if ledger::close_cancelled(&mut tx, id).await? == Closing::SomebodyElses {
+    if write_cancelled(database, &row).await? == Closing::SomebodyElses {
         return Err(Refusal::Ended);
     }
-    let payload = ledger::payload(&mut tx, id).await?.unwrap_or_default();
-    // A job that no version can read has nothing to undo.
-    if let Ok(job) = decode(&row.kind, &payload) {
-        job.cancelled(&mut tx).await?;
-    }
-    tx.commit().await?;
     if let Err(error) = inspector.cancel(&row.queue, id.0).await {
         warn!(%error, job = %id, "not removed from Redis; a worker will find its row closed");
     }
     Ok(row)
+}
+
+/// Writes the end of a cancelled job with what follows, in the order of all who record: first the submitter, then what
+/// the job is about, its own row last. So nobody who holds one of them waits for one before it.
+async fn write_cancelled<'a>(database: impl Acquire<'a, Database = Postgres>, row: &JobRow) -> sqlx::Result<Closing> {
+    let mut tx = database.begin().await?;
+    if let Some(user) = row.submitter {
+        erasure::hold_off(&mut tx, user).await?;
+    }
+    let payload = ledger::payload(&mut tx, row.id).await?.unwrap_or_default();
+    // A job that no version can read has nothing to undo.
+    if let Ok(job) = decode(&row.kind, &payload) {
+        job.cancelled(row.id, &mut tx).await?;
+    }
+    let closing = ledger::close_cancelled(&mut tx, row.id).await?;
+    match closing {
+        Closing::Ours => tx.commit().await?,
+        Closing::SomebodyElses => tx.rollback().await?,
+    }
+    Ok(closing)
 }
 
 /// What Redis knows of an open job. Without Redis nobody can say, and the row decides.
@@ -156,13 +170,16 @@ fn decode(kind: &str, payload: &Value) -> Result<Box<dyn Decoded>, Refusal> {
 #[cfg(test)]
 mod tests {
     use bellwork_queue::{Engine, Upkeep};
+    use bellwork_shared::attempts::{self, AttemptStatus, Grading};
+    use bellwork_shared::points::Points;
     use sqlx::PgPool;
     use uuid::Uuid;
 
     use super::*;
     use crate::envelope::Addressed;
     use crate::kinds::close_stale_sessions::CloseStaleSessions;
-    use crate::rehearsal::redis;
+    use crate::kinds::grade_attempt::GradeAttempt;
+    use crate::rehearsal::{attempt, publish_test, redis, register, waiting};
     use crate::submit::{Options, new_job};
 
     struct Desk {
@@ -214,6 +231,31 @@ mod tests {
         let id = desk.job().await;
         assert!(matches!(desk.retry(id).await, Err(Refusal::NotGivenUp(JobState::Ready))));
         assert!(matches!(desk.retry(JobId::new()).await, Err(Refusal::Unknown(_))));
+    }
+
+    #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+    async fn who_cancels_a_job_that_is_being_recorded_waits_and_comes_second(database: PgPool) {
+        let desk = Desk::new(&database);
+        let mut conn = database.acquire().await.unwrap();
+        let (user, test) = (register(&mut conn, "Zoe").await, publish_test(&mut conn).await);
+        let attempt_id = attempt(&mut conn, user, &test, []).await;
+        let job = new_job(&GradeAttempt { attempt_id }, Options { submitter: Some(user), ..Options::default() });
+        ledger::insert(&mut conn, std::slice::from_ref(&job)).await.unwrap();
+        let mut recording = database.begin().await.unwrap();
+        let grading = Grading { score: Points(0), feedback: Vec::new() };
+        attempts::mark_graded(&mut recording, attempt_id, &grading).await.unwrap();
+        let cancelling = cancel(&database, &desk.inspector, job.id, WhenRunning::End);
+        let ending = async {
+            waiting(&database, 1).await;
+            let closing = ledger::close_done(&mut recording, job.id, None, &[]).await;
+            recording.commit().await.unwrap();
+            closing
+        };
+        let (cancelled, closed) = tokio::join!(cancelling, ending);
+        assert_eq!(closed.unwrap(), Closing::Ours);
+        assert!(matches!(cancelled, Err(Refusal::Ended)), "{cancelled:?}");
+        let attempt = attempts::find(&mut conn, user, attempt_id).await.unwrap().unwrap();
+        assert_eq!(attempt.status, AttemptStatus::Graded, "nothing of the cancellation stays");
     }
 
     #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]

@@ -78,6 +78,13 @@ pub fn is_transient(error: &sqlx::Error) -> bool {
     }
 }
 
+/// True if PostgreSQL rolled this transaction back so that others could go on, as to break a deadlock: the same again may
+/// succeed at once.
+#[must_use]
+pub fn gave_way(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(error) if error.code().is_some_and(|code| code.starts_with("40")))
+}
+
 /// True if a statement was ended because it took too long: whoever asked may ask again later, but no job should, since it
 /// will take as long again.
 #[must_use]

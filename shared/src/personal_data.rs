@@ -200,6 +200,7 @@ pub static ALL: &[Holding] = &[
         // Who could read why a vote is held back could learn how not to be caught.
         withheld: &["state", "settled_at", "reasons", "rules", "cluster"],
         jobs: None,
+        // As `votes::traces` has done by then, with what tells the device.
         erasure: Erasure::Anonymised(""),
     },
     Holding {
@@ -218,9 +219,13 @@ pub static ALL: &[Holding] = &[
             "job_id", "on_existing", "dry_run", "file", "found", "usable", "lost", "changed", "outcome", "test_id",
             "error",
         ],
-        jobs: None,
+        jobs: Some("job_id"),
         // The tests that came of them stay, and where they came from.
-        erasure: Erasure::Anonymised(""),
+        erasure: Erasure::Anonymised(
+            "finished_at = coalesce(finished_at, now()),
+             error = case when state = 'queued' then 'The account that handed it in was deleted.' else error end,
+             state = case when state = 'queued' then 'failed' else state end",
+        ),
     },
 ];
 
@@ -228,8 +233,8 @@ pub static ALL: &[Holding] = &[
 pub static EXCEPTIONS: &[(&str, &str)] = &[
     (
         "jobs",
-        "their submitter is an id that names nobody after the erasure; what they say is emptied by way of the columns \
-         `jobs` above",
+        "what they say, and whose they were, is taken out of them by way of the columns `jobs` above; others lead to \
+         nothing that stays",
     ),
-    ("vote_traces", "keyed hashes that go after two days; their user is an id that names nobody after the erasure"),
+    ("vote_traces", "keyed hashes that go after two days, and with the erasure of their user"),
 ];

@@ -14,6 +14,7 @@ use crate::answers::Answer;
 use crate::attempts::{self, NewAttempt, Punctuality, Sat};
 use crate::editions::Taken;
 use crate::ids::{AttemptId, JobId, SittingId, TestId, UserId};
+use crate::personal_data::erasure;
 use crate::points::Points;
 use crate::practice_tests::{LateAnswers, PracticeTest, TimeLimit};
 
@@ -190,6 +191,7 @@ pub async fn save(conn: &mut PgConnection, id: SittingId, answers: &[Answer]) ->
 /// # Errors
 /// If the database fails.
 pub async fn hand_in(conn: &mut PgConnection, id: SittingId, attempt: AttemptId) -> sqlx::Result<Taking> {
+    hold_student(&mut *conn, id).await?;
     let late = sqlx::query_scalar!(
         r#"
         update sittings set ended_at = now(), attempt_id = $2
@@ -201,6 +203,15 @@ pub async fn hand_in(conn: &mut PgConnection, id: SittingId, attempt: AttemptId)
         f64::from(GRACE_SECONDS),
     );
     Ok(taking(late.fetch_optional(conn).await?))
+}
+
+/// Keeps the student from being erased while the sitting becomes an attempt.
+async fn hold_student(conn: &mut PgConnection, id: SittingId) -> sqlx::Result<()> {
+    let student = sqlx::query_scalar!(r#"select user_id as "id: UserId" from sittings where id = $1"#, id as SittingId);
+    if let Some(student) = student.fetch_optional(&mut *conn).await? {
+        erasure::hold_off(conn, student).await?;
+    }
+    Ok(())
 }
 
 fn taking(late: Option<bool>) -> Taking {
@@ -240,6 +251,7 @@ pub async fn time_left(conn: &mut PgConnection, id: SittingId) -> sqlx::Result<O
 /// # Errors
 /// If the database fails.
 pub async fn close(conn: &mut PgConnection, id: SittingId, grading: JobId) -> sqlx::Result<Closing> {
+    hold_student(&mut *conn, id).await?;
     let row = sqlx::query!(
         r#"
         select user_id as "user_id: UserId", test_id as "test_id: TestId", test_version, max_score as "max_score: Points",

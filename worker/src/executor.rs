@@ -166,9 +166,10 @@ impl Executor {
         let mut conn = self.platform.database.acquire().await?;
         let children = ledger::unfinished_children(&mut conn, opened.id).await?;
         let events = (opened.kind.announced)(opened.id, &mut conn).await?;
+        let outdated = opened.job.outdated(&mut conn).await?;
         drop(conn);
         self.submitter.push(&children).await;
-        self.platform.announce(&events, &[]).await;
+        self.platform.announce(&events, &outdated).await;
         Ok(())
     }
 

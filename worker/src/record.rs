@@ -7,6 +7,7 @@ use bellwork_jobs::job::Ran;
 use bellwork_jobs::recording::{Aftermath, Recording};
 use bellwork_shared::ids::JobId;
 use bellwork_shared::ledger::{self, Closing, Waiting};
+use bellwork_shared::personal_data::erasure;
 use chrono::Utc;
 use sqlx::{PgPool, Postgres, Transaction};
 
@@ -54,8 +55,7 @@ pub async fn dead(database: &PgPool, opened: &Opened, reason: &str) -> anyhow::R
     recording.transaction().await?;
     let (transaction, aftermath) = recording.finish();
     let mut tx = transaction.context("it has just begun")?;
-    let closing = ledger::close_dead(&mut tx, opened.id, reason).await?;
-    ledger::insert(&mut tx, &aftermath.children).await?;
+    let closing = ledger::close_dead_with(&mut tx, opened.id, reason, &aftermath.children).await?;
     end(tx, closing).await?;
     Ok(if closing == Closing::Ours { aftermath } else { Aftermath::default() })
 }
@@ -113,14 +113,17 @@ pub async fn snoozed(database: &PgPool, id: JobId, delay: Duration) -> sqlx::Res
     ledger::postpone(&mut *database.acquire().await?, id, Waiting::Snoozed, Utc::now() + delay).await
 }
 
-/// Closes a job as cancelled, with what follows.
+/// Closes a job as cancelled, with what follows: its own row last, as all who record do.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn cancelled(database: &PgPool, opened: &Opened) -> sqlx::Result<()> {
     let mut tx = database.begin().await?;
+    if let Some(user) = opened.submitter {
+        erasure::hold_off(&mut tx, user).await?;
+    }
+    opened.job.cancelled(opened.id, &mut tx).await?;
     let closing = ledger::close_cancelled(&mut tx, opened.id).await?;
-    opened.job.cancelled(&mut tx).await?;
     end(tx, closing).await
 }
 

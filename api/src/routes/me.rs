@@ -1,8 +1,11 @@
 //! The caller: the profile, the password, the end.
 
 use actix_web::{HttpRequest, web};
+use bellwork_shared::cache::Scope;
+use bellwork_shared::database::gave_way;
+use bellwork_shared::ids::SessionId;
 use bellwork_shared::mailed_links::{self, Purpose};
-use bellwork_shared::personal_data::erasure::{Erased, erase as erase_user};
+use bellwork_shared::personal_data::erasure::{self, Presence};
 use bellwork_shared::sessions;
 use bellwork_shared::tokens::Token;
 use bellwork_shared::users::change::{self, PasswordChange};
@@ -18,6 +21,9 @@ use crate::error::ApiError;
 use crate::input::Body;
 use crate::reply::{Json, NoContent, WithCookie};
 use crate::sign_in::{self, Opened, PasswordCheck, SignedInReply, with_cookies};
+
+/// How often an erasure is begun that had to give way to another transaction.
+const ERASURES: u32 = 3;
 
 /// What the caller changes of the profile.
 #[derive(Deserialize, ToSchema)]
@@ -103,18 +109,38 @@ pub(super) async fn erase(
     body: Body<Farewell>,
 ) -> Result<WithCookie<NoContent>, ApiError> {
     proved(&app, &caller, &request, &body.value.password, "/password").await?;
-    let mut tx = app.database.begin().await?;
-    let held = app.caches.hold_sessions(&mut tx, caller.user.id).await?;
-    let boards = Caches::boards_of(&mut tx, caller.user.id).await?;
-    let ended = sessions::end_all(&mut tx, caller.user.id).await?;
-    if !ended.contains(&caller.session) || erase_user(&mut tx, caller.user.id).await? == Erased::Unknown {
-        return Err(ApiError::Unauthenticated);
-    }
-    tx.commit().await?;
-    held.release().await;
-    app.caches.forget(&boards).await;
+    let mut tries = ERASURES;
+    let ended = loop {
+        tries -= 1;
+        match erase_now(&app, &caller).await {
+            Err(error) if tries > 0 && gave_way(&error) => tracing::info!(%error, "an erasure begins again"),
+            ended => break ended?.ok_or(ApiError::Unauthenticated)?,
+        }
+    };
     app.hub.end_sessions(caller.user.id, ended);
     Ok(WithCookie { reply: NoContent, cookie: expired_cookie(&app.config) })
+}
+
+/// The sessions that have ended with their user; nothing if the user is gone, or the session that asks.
+async fn erase_now(app: &App, caller: &InSession) -> sqlx::Result<Option<Vec<SessionId>>> {
+    let user = caller.user.id;
+    let mut tx = app.database.begin().await?;
+    // Before anything else, so that nobody signs in meanwhile, nor waits for what this holds and holds what this needs.
+    if erasure::take(&mut tx, user).await? == Presence::Gone {
+        return Ok(None);
+    }
+    let held = app.caches.hold_sessions(&mut tx, user).await?;
+    let mut outdated = Caches::boards_of(&mut tx, user).await?;
+    outdated.push(Scope::Notifications(user));
+    let ended = sessions::end_all(&mut tx, user).await?;
+    if !ended.contains(&caller.session) {
+        return Ok(None);
+    }
+    erasure::erase(&mut tx, user).await?;
+    tx.commit().await?;
+    held.release().await;
+    app.caches.forget(&outdated).await;
+    Ok(Some(ended))
 }
 
 /// The caller and the hash of their password, if they have proved to know it: a session left open on a school's computer shall not

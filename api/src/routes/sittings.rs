@@ -114,7 +114,7 @@ pub(super) async fn closing(
     trace_parent: &str,
 ) -> Result<NewJob, ApiError> {
     let sitting = sittings::find(conn, user, id).await?.ok_or(ApiError::NotFound)?;
-    Ok(close_sitting::closing(id, user, sitting.closes_at, Some(trace_parent.to_owned())))
+    Ok(close_sitting::closing(id, sitting.closes_at, Some(trace_parent.to_owned())))
 }
 
 /// The answer to a start.

@@ -1,13 +1,17 @@
 //! What is kept about a student: how they get it, and how it goes.
 
+use std::collections::BTreeMap;
+
+use bellwork_shared::cache::Scope;
+use bellwork_shared::models::{self, NewModel};
 use bellwork_tests::rehearsal::Rehearsal;
 use chrono::{TimeDelta, Utc};
 use futures_util::future::{join, join_all};
 use reqwest::Method;
 use serde_json::json;
-use sqlx::{AssertSqlSafe, PgPool};
+use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
-use crate::application::{Answer, Application, Caller};
+use crate::application::{Answer, Application, Caller, eventually, redis_url};
 use crate::events::Events;
 use crate::exam::Exam;
 
@@ -40,6 +44,9 @@ async fn busy_student(app: &Application, exam: &Exam) -> Caller {
     let token = json!({ "name": "Zerlinas laptop", "scopes": ["read"], "expires_at": Utc::now() + TimeDelta::days(1) });
     assert_eq!(student.post("/api/me/tokens", &token).await.status, 201);
     assert_eq!(app.anybody().post("/api/auth/forgot-password", &json!({ "email": EMAIL })).await.status, 202);
+    let model: NewModel = serde_json::from_value(json!({ "slug": "owl", "name": "Owl" })).unwrap();
+    models::insert(&mut app.database.acquire().await.unwrap(), &model).await.unwrap();
+    assert_eq!(student.post("/api/models/owl/vote", &json!({ "value": 1 })).await.status, 200);
     run_all_jobs(&app.database).await;
     assert_eq!(student.post("/api/me/export", &json!({})).await.status, 202);
     run_all_jobs(&app.database).await;
@@ -96,6 +103,11 @@ async fn after_an_erasure_no_row_names_the_student_and_every_score_counts(databa
     for trace in TRACES {
         assert_eq!(tables_with(&database, trace).await, [""; 0], "{trace}");
     }
+    assert_eq!(
+        tables_with(&database, &student.id.to_string()).await,
+        [""; 0],
+        "nothing leads from the shell to its id"
+    );
     assert_eq!(histogram(&database).await, scores);
     let shown = other.get(&board).await.body;
     assert_eq!(shown["total"], 2);
@@ -132,6 +144,66 @@ async fn jobs_that_wait_for_an_erased_student_end_and_leave_nothing(database: Pg
     for trace in TRACES {
         assert_eq!(tables_with(&database, trace).await, [""; 0], "{trace}");
     }
+    app.stop().await;
+}
+
+/// What the cache keeps, key by key.
+async fn cached(app: &Application) -> BTreeMap<String, Vec<u8>> {
+    let mut redis = redis::Client::open(redis_url()).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let pattern = format!("{}:cache:*", app.config.redis.prefix);
+    let keys: Vec<String> = redis::cmd("KEYS").arg(pattern).query_async(&mut redis).await.unwrap();
+    let mut cached = BTreeMap::new();
+    for key in keys {
+        let value: Vec<u8> = redis::cmd("GET").arg(&key).query_async(&mut redis).await.unwrap();
+        cached.insert(key, value);
+    }
+    cached
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn after_an_erasure_no_session_is_cached_and_no_notification_is_found(database: PgPool) {
+    let app = Application::start(database).await;
+    let student = app.student().await;
+    assert_eq!(student.get("/api/notifications").await.status, 200);
+    let told = format!("{}:cache:{{{}}}", app.config.redis.prefix, Scope::Notifications(student.id));
+    let sessions = |cached: &BTreeMap<String, Vec<u8>>| {
+        let of_student = |value: &&Vec<u8>| String::from_utf8_lossy(value).contains(&student.id.to_string());
+        cached.values().filter(of_student).count()
+    };
+    let before = cached(&app).await;
+    assert_eq!(sessions(&before), 1);
+    assert_eq!(erase(&student, "correct horse").await.status, 204);
+    let after = cached(&app).await;
+    assert_eq!(sessions(&after), 0);
+    assert_ne!(before[&told], after[&told], "values are found by this token");
+    app.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn an_erasure_that_gives_way_to_another_transaction_begins_again(database: PgPool) {
+    let exam = Exam::seed(&database).await;
+    let app = Application::start(database.clone()).await;
+    let student = register(&app).await;
+    student.post("/api/attempts", &exam.submission()).await;
+    let mut other = database.begin().await.unwrap();
+    // So that PostgreSQL ends the erasure and not this one.
+    sqlx::query("set local deadlock_timeout = '60s'").execute(&mut *other).await.unwrap();
+    let of_student = async |conn: &mut PgConnection, lock: &'static str| {
+        sqlx::query(lock).bind(student.id.0).execute(conn).await.unwrap();
+    };
+    of_student(&mut other, "select from attempts where user_id = $1 for update").await;
+    let (gone, ()) = join(erase(&student, "correct horse"), async {
+        eventually("the erasure waits", async || {
+            let waits = "select exists (select from pg_locks join pg_stat_activity using (pid)
+                                        where not granted and datname = current_database())";
+            sqlx::query_scalar(waits).fetch_one(&database).await.unwrap()
+        })
+        .await;
+        of_student(&mut other, "select from users where id = $1 for key share").await;
+        other.commit().await.unwrap();
+    })
+    .await;
+    assert_eq!(gone.status, 204, "{gone:?}");
     app.stop().await;
 }
 

@@ -2,7 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use bellwork_jobs::envelope::Addressed;
+use bellwork_jobs::kinds::update_leaderboard::UpdateLeaderboard;
+use bellwork_jobs::submit::{Options, new_job};
+use bellwork_queue::Drain;
 use bellwork_shared::cache::Scope;
+use bellwork_shared::ledger;
+use futures_util::StreamExt;
 use redis::Client;
 use redis::aio::MultiplexedConnection;
 use reqwest::Method;
@@ -11,8 +17,9 @@ use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, PgPool};
 use uuid::Uuid;
 
-use crate::application::{Answer, Application, Caller, eventually, redis_url};
+use crate::application::{Answer, Application, Caller, eventually, redis_url, within};
 use crate::exam::Exam;
+use crate::work::work;
 
 /// A change is known elsewhere within this time.
 const BOUND: Duration = Duration::from_secs(1);
@@ -277,6 +284,32 @@ async fn the_public_figures_are_counted_once_for_all_processes(database: PgPool)
     assert_eq!(figures(&other, "stats").await["redis_hit_rate"], 1.0);
     one.stop().await;
     other.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn what_a_process_died_before_forgetting_the_second_delivery_forgets(database: PgPool) {
+    let exam = Exam::seed(&database).await;
+    let app = Application::start(database.clone()).await;
+    let attempt = app.student().await.post("/api/attempts", &exam.submission()).await;
+    let attempt_id = attempt.body["id"].as_str().unwrap().parse().unwrap();
+    work(&app, "ai", Drain::Ready).await;
+    work(&app, "leaderboard", Drain::Ready).await;
+    let job = new_job(&UpdateLeaderboard { attempt_id }, Options::default());
+    ledger::insert(&mut database.acquire().await.unwrap(), std::slice::from_ref(&job)).await.unwrap();
+    let Addressed { queue, job: queued } = Addressed::from(&job);
+    app.engine.producer().push(&queue, vec![queued]).await.unwrap();
+    ledger::close_done(&mut database.acquire().await.unwrap(), job.id, None, &[]).await.unwrap();
+    let mut listener = Client::open(redis_url()).unwrap().get_async_pubsub().await.unwrap();
+    listener.subscribe(format!("{}:cache:forget", app.config.redis.prefix)).await.unwrap();
+    work(&app, "leaderboard", Drain::Ready).await;
+    let board = Scope::Board(exam.id).to_string();
+    let mut told = listener.on_message();
+    within("the board is forgotten", async {
+        while !told.next().await.unwrap().get_payload::<String>().unwrap().ends_with(&board) {}
+    })
+    .await;
+    drop(told);
+    app.stop().await;
 }
 
 #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]

@@ -83,7 +83,7 @@ impl Commission<'_> {
 
 /// The most tokens that a request is read as.
 pub(crate) fn most_tokens(call: &Call) -> u64 {
-    meter::tokens(call.body.to_string().len() as u64)
+    meter::most_tokens(call.body.to_string().len())
 }
 
 #[cfg(test)]

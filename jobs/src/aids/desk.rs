@@ -1,4 +1,4 @@
-//! Where commissions are written: each once, whoever asks for it, and paid once.
+//! Where commissions are written: each once, whoever asks for it, and paid once, unless it is about words of a student.
 
 use std::time::Duration;
 
@@ -33,7 +33,8 @@ pub(crate) struct Written<R> {
 /// Reads what a model has said: its shape, then what `check` demands of it, in a sentence that goes on from "the answer".
 type Check<R> = fn(R, &Commission<'_>) -> Result<R, String>;
 
-/// Has the commission written, unless it was before.
+/// Has the commission written, unless it was before. What is written about a student's own words may repeat them: it is
+/// written anew for whoever asks, and kept nowhere but with them, to be erased with them.
 ///
 /// # Errors
 /// If the server cannot be asked now, answers badly twice, or somebody else is asking for the same.
@@ -43,6 +44,10 @@ pub(crate) async fn write<R: Serialize + DeserializeOwned>(
     commission: &Commission<'_>,
     check: Check<R>,
 ) -> Result<Written<R>, Failure> {
+    let desk = Desk { context, tutor, commission, check };
+    if commission.written.is_some() {
+        return desk.write().await;
+    }
     let (database, key) = (&context.platform.database, commission.key(tutor.model()));
     let found = results::find_or_claim(&mut *database.acquire().await?, &key, context.job).await?;
     metrics::counter!("bellwork_ai_cache_total", "outcome" => outcome(&found)).increment(1);
@@ -55,7 +60,7 @@ pub(crate) async fn write<R: Serialize + DeserializeOwned>(
         Lookup::SomebodyAsks => Err(Failure::Snooze(WAIT)),
         Lookup::Ours => {
             let claim = Claim { database: database.clone(), key, job: context.job, state: State::Held };
-            let written = Desk { context, tutor, commission, check }.write().await;
+            let written = desk.write().await;
             claim.end(commission.kind, written).await
         }
     }

@@ -42,10 +42,10 @@ pub(crate) async fn record<A: Aid>(
 ) -> anyhow::Result<()> {
     let Some(Finished { user, made, usage }) = finished else {
         tracing::warn!(aid = %id, "the study aid to be made, or what it is about, has vanished");
-        aids::mark_failed(recording.transaction().await?, id).await?;
+        aids::mark_failed(recording.transaction_for_submitter().await?, id).await?;
         return Ok(());
     };
-    if aids::mark_ready(recording.transaction().await?, id, &made).await? == Marked::NotAnyMore {
+    if aids::mark_ready(recording.transaction_for_submitter().await?, id, &made).await? == Marked::NotAnyMore {
         tracing::warn!(aid = %id, "the study aid has vanished, or has a result already");
         return Ok(());
     }
@@ -69,7 +69,7 @@ pub(crate) async fn record<A: Aid>(
 /// # Errors
 /// If the database fails.
 pub(crate) async fn bury<A: Aid>(id: AidId, recording: &mut Recording<'_>) -> anyhow::Result<()> {
-    let conn = recording.transaction().await?;
+    let conn = recording.transaction_for_submitter().await?;
     let Some((user_id, _)) = aids::asked::<A>(conn, id).await? else { return Ok(()) };
     if aids::mark_failed(conn, id).await? == Marked::Now {
         recording.submit(&NotifyUser {

@@ -10,6 +10,7 @@ use bellwork_shared::ai::usage::{self, AiUsage, Position};
 use bellwork_shared::config::ai::{DailyBudget, Price};
 use bellwork_shared::events::{Event, Progress, channel};
 use bellwork_shared::ids::{AidId, AttemptId, JobId, UserId};
+use bellwork_shared::personal_data::erasure::erase;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
@@ -79,15 +80,25 @@ impl Scene {
         id
     }
 
-    /// An explanation of the last question.
+    /// An explanation of what the student wrote.
     async fn explanation(&self, student: &Student) -> (JobId, ExplainAnswer) {
+        self.explanation_of(student, 4).await
+    }
+
+    async fn explanation_of(&self, student: &Student, question: usize) -> (JobId, ExplainAnswer) {
         let job = JobId::new();
-        let asked = ExplanationAsked { attempt_id: student.attempt, question_id: self.test.questions[4] };
+        let asked = ExplanationAsked { attempt_id: student.attempt, question_id: self.test.questions[question] };
         (job, ExplainAnswer { aid_id: self.order(student, job, &asked).await })
     }
 
     async fn explain(&self, student: &Student) -> Result<Performed, Failure> {
         let (id, job) = self.explanation(student).await;
+        self.stage.perform_as(id, Some(student.id), &job).await
+    }
+
+    /// Of a number, which is the same for all.
+    async fn explain_number(&self, student: &Student) -> Result<Performed, Failure> {
+        let (id, job) = self.explanation_of(student, 2).await;
         self.stage.perform_as(id, Some(student.id), &job).await
     }
 
@@ -172,15 +183,28 @@ async fn who_asks_for_the_same_gets_it_without_a_call(database: PgPool) {
     let server = ChatServer::start([writes(&good()), writes(&good())]).await;
     let scene = Scene::at(&database, &server).await;
     let (first, second) = (scene.student("Zoe", WRITTEN).await, scene.student("Ann", WRITTEN).await);
-    scene.explain(&first).await.unwrap();
-    let again = scene.explain(&second).await.unwrap();
+    scene.explain_number(&first).await.unwrap();
+    let again = scene.explain_number(&second).await.unwrap();
     assert_eq!((&again.result()["result"], &again.result()["usage"]), (&good(), &Value::Null));
     assert_eq!((server.requests().len(), scene.usage(second.id).await), (1, None));
     let hits: i64 = sqlx::query_scalar("select hits from ai_results").fetch_one(&database).await.unwrap();
     assert_eq!(hits, 1);
-    let other = scene.student("Bea", "The mill jammed for another reason.").await;
-    scene.explain(&other).await.unwrap();
-    assert_eq!(server.requests().len(), 2, "another answer is another question");
+    let (id, other) = scene.explanation_of(&second, 1).await;
+    scene.stage.perform_as(id, Some(second.id), &other).await.unwrap();
+    assert_eq!(server.requests().len(), 2, "another question is another commission");
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn what_is_said_of_own_words_is_kept_for_nobody_else(database: PgPool) {
+    let quoting = json!({ "explanation": format!("You say: {WRITTEN}"), "remember": ["The mill was a failure."] });
+    let server = ChatServer::start([writes(&quoting), writes(&good())]).await;
+    let scene = Scene::at(&database, &server).await;
+    let (first, second) = (scene.student("Zoe", WRITTEN).await, scene.student("Ann", WRITTEN).await);
+    scene.explain(&first).await.unwrap();
+    assert_eq!(scene.explain(&second).await.unwrap().result()["result"], good(), "asked for themselves");
+    assert_eq!((scene.count("ai_results").await, scene.count("ai_claims").await), (0, 0));
+    erase(&mut database.acquire().await.unwrap(), first.id).await.unwrap();
+    assert_eq!(scene.count("study_aids where result::text like '%You say%'").await, 0);
 }
 
 #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
@@ -196,14 +220,14 @@ async fn of_two_jobs_that_want_the_same_one_asks_and_the_other_waits(database: P
     listener.subscribe(channel(&scene.stage.prefix, first.id)).await.unwrap();
     let asking = tokio::spawn({
         let scene = Arc::clone(&scene);
-        async move { scene.explain(&first).await }
+        async move { scene.explain_number(&first).await }
     });
     text_of(&mut listener.on_message()).await;
-    let waits = scene.explain(&second).await.unwrap_err();
+    let waits = scene.explain_number(&second).await.unwrap_err();
     assert!(matches!(waits, Failure::Snooze(wait) if wait <= Duration::from_secs(2)), "{waits:?}");
     let_on.add_permits(1);
     asking.await.unwrap().unwrap();
-    scene.explain(&second).await.unwrap();
+    scene.explain_number(&second).await.unwrap();
     assert_eq!(server.requests().len(), 1);
 }
 
@@ -229,7 +253,7 @@ async fn an_answer_that_stays_bad_is_a_visible_failure_and_nothing_is_kept(datab
     let server = ChatServer::start([writes(&empty), writes(&json!("sorry"))]).await;
     let scene = Scene::at(&database, &server).await;
     let student = scene.student("Zoe", WRITTEN).await;
-    let (id, job) = scene.explanation(&student).await;
+    let (id, job) = scene.explanation_of(&student, 2).await;
     let failure = scene.stage.perform_as(id, Some(student.id), &job).await.unwrap_err();
     assert!(matches!(failure, Failure::Fatal { .. }), "{failure:?}");
     assert!(failure.to_string().contains("still does not keep to the schema"), "{failure}");
@@ -293,7 +317,7 @@ async fn a_refused_call_costs_nothing(database: PgPool) {
     let server = ChatServer::start([Act::Answer("500 Internal Server Error", "", String::new())]).await;
     let scene = Scene::at(&database, &server).await;
     let student = scene.student("Zoe", WRITTEN).await;
-    let failure = scene.explain(&student).await.unwrap_err();
+    let failure = scene.explain_number(&student).await.unwrap_err();
     assert!(matches!(failure, Failure::Retry { .. }), "{failure:?}");
     assert_eq!((scene.usage(student.id).await, scene.spending().await), (None, (0, 0)));
     assert_eq!((scene.count("ai_calls").await, scene.count("ai_claims").await), (0, 0));
@@ -310,7 +334,7 @@ async fn a_cancelled_job_hangs_up_on_the_model_and_frees_what_it_held(database: 
     listener.subscribe(channel(&scene.stage.prefix, id)).await.unwrap();
     let running = tokio::spawn({
         let scene = Arc::clone(&scene);
-        async move { scene.explain(&student).await }
+        async move { scene.explain_number(&student).await }
     });
     text_of(&mut listener.on_message()).await;
     running.abort();
@@ -340,6 +364,23 @@ async fn a_call_whose_process_died_has_cost_what_was_reserved(database: PgPool) 
     scene.stage.perform_as(job, Some(student.id), &explain).await.unwrap();
     let used = scene.usage(student.id).await.unwrap();
     assert_eq!((used.requests, used.cost_micros, scene.spending().await), (2, 5140, (5140, 0)));
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn a_call_for_who_was_erased_is_nobodys(database: PgPool) {
+    let server = ChatServer::start([]).await;
+    let scene = Scene::at(&database, &server).await;
+    let (student, job) = (scene.student("Zoe", WRITTEN).await, JobId::new());
+    let mut conn = database.acquire().await.unwrap();
+    erase(&mut conn, student.id).await.unwrap();
+    let (user, purpose) = (Some(student.id), Purpose::Aid);
+    let call = NewCall { job, user, purpose, model: "tutor-1", highest_micros: 5000 };
+    let Reserving::Reserved(call) = budget::reserve(&mut conn, DailyBudget::default(), &call).await.unwrap() else {
+        panic!("it is reserved")
+    };
+    let spent = budget::Spent { requests: 1, cost_micros: 140, ..budget::Spent::default() };
+    budget::settle(&mut conn, call, spent).await.unwrap();
+    assert_eq!((scene.spending().await, scene.count("ai_spending").await), ((140, 0), 1));
 }
 
 #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bellwork_shared::cache;
 use bellwork_shared::leaderboard::{self, Late, Repaired, Scope};
 use serde::{Deserialize, Serialize};
 
@@ -26,7 +27,11 @@ impl Job for CheckLeaderboards {
     async fn run(&self, context: Context<'_>) -> Result<Repaired, Failure> {
         let mut conn = context.platform.database.acquire().await?;
         let scope = Scope { test: None, late: Late::Await };
-        Ok(leaderboard::repair(&mut conn, scope, |_| {}).await?)
+        let repaired = leaderboard::repair(&mut conn, scope, |_| {}).await?;
+        // Not after the recording: what was repaired is committed, and no second run would find it.
+        let outdated: Vec<_> = repaired.tests.iter().copied().map(cache::Scope::Board).collect();
+        context.platform.cache.forget(&outdated).await;
+        Ok(repaired)
     }
 
     async fn record(&self, repaired: Repaired, recording: &mut Recording<'_>) -> anyhow::Result<()> {
@@ -43,13 +48,14 @@ impl Job for CheckLeaderboards {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::StreamExt;
     use serde_json::json;
     use sqlx::PgPool;
 
     use super::*;
     use crate::kinds::update_leaderboard::UpdateLeaderboard;
     use crate::marker::Marker;
-    use crate::rehearsal::{Stage, graded_attempt, publish_test, register};
+    use crate::rehearsal::{Stage, graded_attempt, publish_test, redis, register};
 
     #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
     async fn drift_is_told_and_repaired_and_what_waits_for_its_job_is_not_drift(database: PgPool) {
@@ -75,7 +81,13 @@ mod tests {
             .execute(&mut *conn)
             .await
             .unwrap();
+        let mut listener = redis().pubsub().await.unwrap();
+        listener.subscribe(format!("{}:cache:forget", stage.prefix)).await.unwrap();
         assert_eq!(stage.perform(&CheckLeaderboards {}).await.unwrap().result(), &checked(4, 2));
+        let mut told = listener.on_message();
+        let forgotten = tokio::time::timeout(Duration::from_secs(30), told.next()).await.expect("in time").unwrap();
+        let forgotten: String = forgotten.get_payload().unwrap();
+        assert!(forgotten.ends_with(&cache::Scope::Board(test.id).to_string()), "{forgotten}");
         assert_eq!(stage.perform(&CheckLeaderboards {}).await.unwrap().result(), &checked(0, 0));
     }
 

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use bellwork_queue::Priority;
-use bellwork_shared::ids::{JobId, SittingId, UserId};
+use bellwork_shared::ids::{JobId, SittingId};
 use bellwork_shared::ledger::NewJob;
 use bellwork_shared::sittings::{self, Closing};
 use chrono::{DateTime, Utc};
@@ -66,11 +66,12 @@ fn word(closing: Closing) -> &'static str {
     }
 }
 
-/// The job that closes `sitting`, which takes answers until `closes_at`. Nobody but an operator can cancel it.
+/// The job that closes `sitting`, which takes answers until `closes_at`. Nobody but an operator can cancel it. It does not
+/// say whose sitting it is: no row leads to it when its student is erased.
 #[must_use]
-pub fn closing(sitting_id: SittingId, user: UserId, closes_at: DateTime<Utc>, trace_parent: Option<String>) -> NewJob {
+pub fn closing(sitting_id: SittingId, closes_at: DateTime<Utc>, trace_parent: Option<String>) -> NewJob {
     let options =
-        Options { run_at: Some(closes_at), group: Some(user.to_string()), trace_parent, ..Options::default() };
+        Options { run_at: Some(closes_at), group: Some(sitting_id.to_string()), trace_parent, ..Options::default() };
     new_job(&CloseSitting { sitting_id }, options)
 }
 
@@ -79,6 +80,7 @@ mod tests {
     use bellwork_shared::answers::Answer;
     use bellwork_shared::attempts::{self, AttemptStatus};
     use bellwork_shared::editions;
+    use bellwork_shared::ids::UserId;
     use bellwork_shared::practice_tests::{LateAnswers, TimeLimit};
     use sqlx::PgPool;
 

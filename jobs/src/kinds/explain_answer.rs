@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bellwork_shared::ai::aids;
 use bellwork_shared::ai::forms::{Explanation, ExplanationAsked};
-use bellwork_shared::ids::AidId;
+use bellwork_shared::ids::{AidId, JobId};
 use bellwork_shared::practice_tests::AnswerKey;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -68,7 +68,7 @@ impl Job for ExplainAnswer {
         outcome::bury::<ExplanationAsked>(self.aid_id, recording).await
     }
 
-    async fn cancelled(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
+    async fn cancelled(&self, _: JobId, conn: &mut PgConnection) -> sqlx::Result<()> {
         aids::mark_failed(conn, self.aid_id).await.map(drop)
     }
 

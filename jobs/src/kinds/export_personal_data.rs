@@ -40,7 +40,7 @@ impl Job for ExportPersonalData {
 
     async fn record(&self, document: Option<Value>, recording: &mut Recording<'_>) -> anyhow::Result<()> {
         let (job, Some(document)) = (recording.job, document) else { return Ok(()) };
-        let transaction = recording.transaction().await?;
+        let transaction = recording.transaction_for_submitter().await?;
         Ok(documents::store(transaction, self.user_id, job, &document.to_string()).await?)
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bellwork_shared::attempts::{self, Origin};
-use bellwork_shared::ids::AttemptId;
+use bellwork_shared::ids::{AttemptId, JobId};
 use bellwork_shared::topics;
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -47,7 +47,8 @@ impl Job for GradeAttempt {
             tracing::warn!(attempt = %self.attempt_id, "the attempt to be graded has vanished");
             return Ok(());
         };
-        let written = attempts::mark_graded(recording.transaction().await?, self.attempt_id, &graded.grading).await?;
+        let conn = recording.transaction_for_submitter().await?;
+        let written = attempts::mark_graded(conn, self.attempt_id, &graded.grading).await?;
         let Some(origin) = written else {
             tracing::warn!(attempt = %self.attempt_id, "the graded attempt has vanished, or has a result already");
             return Ok(());
@@ -65,13 +66,14 @@ impl Job for GradeAttempt {
     }
 
     async fn buried(&self, recording: &mut Recording<'_>) -> anyhow::Result<()> {
-        if let Some(origin) = attempts::mark_failed(recording.transaction().await?, self.attempt_id).await? {
+        let conn = recording.transaction_for_submitter().await?;
+        if let Some(origin) = attempts::mark_failed(conn, self.attempt_id).await? {
             recording.submit(&self.bad_news(origin));
         }
         Ok(())
     }
 
-    async fn cancelled(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
+    async fn cancelled(&self, _: JobId, conn: &mut PgConnection) -> sqlx::Result<()> {
         attempts::mark_failed(conn, self.attempt_id).await.map(drop)
     }
 
@@ -110,7 +112,8 @@ impl GradeAttempt {
 mod tests {
     use bellwork_shared::attempts::{AttemptStatus, Feedback, GradedBy};
     use bellwork_shared::events::{Event, channel};
-    use bellwork_shared::ids::{JobId, UserId};
+    use bellwork_shared::ids::UserId;
+    use bellwork_shared::personal_data::erasure::{Erased, erase};
     use futures_util::StreamExt;
     use serde_json::Value;
     use sqlx::PgPool;
@@ -265,6 +268,29 @@ mod tests {
         let aftermath = scene.stage.bury(&scene.job()).await;
         assert!(aftermath.children.is_empty(), "a result stays");
         assert_eq!(scene.attempt().await.status, AttemptStatus::Graded);
+    }
+
+    #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+    async fn an_erasure_waits_for_a_result_that_is_being_recorded(database: PgPool) {
+        let scene = scene(&database, Marker::Rubric).await;
+        let mut barrier = database.begin().await.unwrap();
+        sqlx::query("lock table topic_standings in exclusive mode").execute(&mut *barrier).await.unwrap();
+        let (job, user) = (scene.job(), scene.user);
+        let recording = scene.stage.perform_as(JobId::new(), Some(user), &job);
+        let erasing = async {
+            rehearsal::waiting(&database, 1).await;
+            let mut tx = database.begin().await.unwrap();
+            let erased = erase(&mut tx, user).await;
+            tx.commit().await.unwrap();
+            erased
+        };
+        let opening = async {
+            rehearsal::waiting(&database, 2).await;
+            barrier.commit().await.unwrap();
+        };
+        let (recorded, erased, ()) = tokio::join!(recording, erasing, opening);
+        assert!(recorded.is_ok(), "{recorded:?}");
+        assert!(matches!(erased, Ok(Erased::Into(_))), "{erased:?}");
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bellwork_shared::cache::Scope;
 use bellwork_shared::content::{self, ImportError, TestFile};
 use bellwork_shared::formats::{self, Label, Naming, Reading};
-use bellwork_shared::ids::ImportId;
+use bellwork_shared::ids::{ImportId, JobId};
 use bellwork_shared::imports::{self, Found, HandedIn, Outcome};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
@@ -16,6 +16,9 @@ use crate::failure::Failure;
 use crate::job::Job;
 use crate::queues::{MAINTENANCE, Queue};
 use crate::recording::Recording;
+
+/// What is out of date once a test is stored.
+const OUTDATED: [Scope; 2] = [Scope::Tests, Scope::QuestionBank];
 
 /// The payload.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -69,8 +72,7 @@ impl Job for ImportContent {
         let report = Found { format: read.reading.format, found, usable, problems: &read.reading.problems, stored };
         imports::finish(conn, self.import_id, &report).await?;
         if outcome.is_some() {
-            recording.outdate(Scope::Tests);
-            recording.outdate(Scope::QuestionBank);
+            OUTDATED.into_iter().for_each(|scope| recording.outdate(scope));
         }
         let (id, problems) = (self.import_id, read.reading.problems.len());
         recording.result(json!({
@@ -80,12 +82,16 @@ impl Job for ImportContent {
         Ok(())
     }
 
+    async fn outdated(&self, _: &mut PgConnection) -> sqlx::Result<Vec<Scope>> {
+        Ok(OUTDATED.to_vec())
+    }
+
     async fn buried(&self, recording: &mut Recording<'_>) -> anyhow::Result<()> {
         let why = "The file could not be read; the job's errors say why.";
         Ok(imports::fail(recording.transaction().await?, self.import_id, why).await?)
     }
 
-    async fn cancelled(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
+    async fn cancelled(&self, _: JobId, conn: &mut PgConnection) -> sqlx::Result<()> {
         imports::fail(conn, self.import_id, "The import was cancelled.").await
     }
 
@@ -129,13 +135,14 @@ fn sentence(error: &impl std::fmt::Display) -> String {
 #[cfg(test)]
 mod tests {
     use bellwork_shared::formats::Severity;
-    use bellwork_shared::ids::{JobId, UserId};
+    use bellwork_shared::ids::UserId;
     use bellwork_shared::imports::{Import, ImportState, NewImport, OnExisting, Request};
+    use bellwork_shared::personal_data::erasure::erase;
     use sqlx::PgPool;
 
     use super::*;
     use crate::marker::Marker;
-    use crate::rehearsal::Stage;
+    use crate::rehearsal::{Stage, register};
 
     const QUIZ: &str = "::One::1 + 1 {#2}\n\n::Two::What? {=a ~b#no}\n\n::Three::Describe it. {}";
 
@@ -230,6 +237,18 @@ mod tests {
         job.reopened(&mut conn).await.unwrap();
         stage.perform(&job).await.unwrap();
         assert_eq!(imports::find(&mut conn, new.id).await.unwrap().unwrap().state, ImportState::Done);
+    }
+
+    #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+    async fn an_import_that_waits_fails_with_the_account_that_handed_it_in(database: PgPool) {
+        let mut conn = database.acquire().await.unwrap();
+        let (id, job, submitter) = (ImportId::new(), JobId::new(), register(&mut conn, "Zoe").await);
+        let new = NewImport { id, submitter, job, request: quiz("A quiz"), file: QUIZ.as_bytes() };
+        imports::insert(&mut conn, &new).await.unwrap();
+        erase(&mut conn, submitter).await.unwrap();
+        let left = imports::find(&mut conn, id).await.unwrap().unwrap();
+        assert_eq!(left.state, ImportState::Failed);
+        assert_eq!(left.error.as_deref(), Some("The account that handed it in was deleted."));
     }
 
     #[test]

@@ -7,6 +7,7 @@ use askama::Template;
 use bellwork_queue::Priority;
 use bellwork_shared::ids::{JobId, UserId};
 use bellwork_shared::mailed_links::{self, Making, Purpose};
+use bellwork_shared::personal_data::erasure;
 use bellwork_shared::tokens::Token;
 use bellwork_shared::users::{self, User};
 use chrono::Utc;
@@ -84,6 +85,7 @@ impl MailLink {
     async fn forget_token(&self, recording: &mut Recording<'_>) -> anyhow::Result<()> {
         let job = recording.job;
         let transaction = recording.transaction().await?;
+        erasure::hold_off(&mut *transaction, self.user_id).await?;
         Ok(mailed_links::forget_token(transaction, self.user_id, self.link.purpose(), job).await?)
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bellwork_shared::ai::aids;
 use bellwork_shared::ai::forms::{Flashcard, Flashcards, FlashcardsAsked};
 use bellwork_shared::ai::seen_questions::{self, Choosing, SeenQuestion};
-use bellwork_shared::ids::AidId;
+use bellwork_shared::ids::{AidId, JobId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use sqlx::PgConnection;
@@ -74,7 +74,7 @@ impl Job for MakeFlashcards {
         outcome::bury::<FlashcardsAsked>(self.aid_id, recording).await
     }
 
-    async fn cancelled(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
+    async fn cancelled(&self, _: JobId, conn: &mut PgConnection) -> sqlx::Result<()> {
         aids::mark_failed(conn, self.aid_id).await.map(drop)
     }
 

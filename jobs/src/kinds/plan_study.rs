@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bellwork_shared::ai::aids;
 use bellwork_shared::ai::forms::{StudyDay, StudyPlan, StudyPlanAsked, StudyTask};
-use bellwork_shared::ids::AidId;
+use bellwork_shared::ids::{AidId, JobId};
 use bellwork_shared::topics::{self, TopicStanding};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -76,7 +76,7 @@ impl Job for PlanStudy {
         outcome::bury::<StudyPlanAsked>(self.aid_id, recording).await
     }
 
-    async fn cancelled(&self, conn: &mut PgConnection) -> sqlx::Result<()> {
+    async fn cancelled(&self, _: JobId, conn: &mut PgConnection) -> sqlx::Result<()> {
         aids::mark_failed(conn, self.aid_id).await.map(drop)
     }
 

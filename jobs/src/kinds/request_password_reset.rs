@@ -4,10 +4,12 @@
 use std::time::Duration;
 
 use bellwork_queue::Priority;
+use bellwork_shared::ids::JobId;
 use bellwork_shared::ledger::scrub;
 use bellwork_shared::users::Email;
 use bellwork_shared::users::change::find_by_email;
 use serde::{Deserialize, Serialize};
+use sqlx::PgConnection;
 
 use super::mail_link::{Link, MailLink};
 use crate::context::Context;
@@ -16,7 +18,7 @@ use crate::job::Job;
 use crate::queues::{EMAIL, Queue};
 use crate::recording::Recording;
 
-/// The payload. Its row is emptied once the job has run: the ledger keeps no addresses.
+/// The payload. Its row is emptied however the job ends: the ledger keeps no addresses.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestPasswordReset {
     /// The address that was given; none in a row that was emptied.
@@ -50,6 +52,10 @@ impl Job for RequestPasswordReset {
     async fn buried(&self, recording: &mut Recording<'_>) -> anyhow::Result<()> {
         empty(recording).await
     }
+
+    async fn cancelled(&self, job: JobId, conn: &mut PgConnection) -> sqlx::Result<()> {
+        scrub::empty_payload(conn, job).await
+    }
 }
 
 async fn empty(recording: &mut Recording<'_>) -> anyhow::Result<()> {
@@ -59,12 +65,16 @@ async fn empty(recording: &mut Recording<'_>) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use bellwork_queue::Engine;
+    use bellwork_shared::ledger;
     use serde_json::json;
     use sqlx::PgPool;
 
     use super::*;
     use crate::marker::Marker;
-    use crate::rehearsal::{Stage, register};
+    use crate::rehearsal::{Stage, redis, register};
+    use crate::steering::{WhenRunning, cancel};
+    use crate::submit::{Options, new_job};
 
     fn request(email: &str) -> RequestPasswordReset {
         RequestPasswordReset { email: Some(email.to_owned()) }
@@ -79,6 +89,16 @@ mod tests {
         for other in [request("max@home.test"), request("no address"), RequestPasswordReset { email: None }] {
             assert!(stage.perform(&other).await.unwrap().children().is_empty());
         }
+    }
+
+    #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+    async fn a_cancelled_request_leaves_no_address(database: PgPool) {
+        let mut conn = database.acquire().await.unwrap();
+        let job = new_job(&request("zoe@home.test"), Options::default());
+        ledger::insert(&mut conn, std::slice::from_ref(&job)).await.unwrap();
+        let inspector = Engine::new(redis(), &job.id.to_string()).inspector();
+        cancel(&database, &inspector, job.id, WhenRunning::Refuse).await.unwrap();
+        assert_eq!(ledger::payload(&mut conn, job.id).await.unwrap(), Some(json!({})));
     }
 
     #[test]

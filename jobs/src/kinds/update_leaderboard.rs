@@ -7,6 +7,7 @@ use bellwork_shared::leaderboard::{self, Recorded};
 use bellwork_shared::results::{self, Outcome};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
+use sqlx::PgConnection;
 
 use super::notify_user::NotifyUser;
 use crate::context::Context;
@@ -34,7 +35,7 @@ impl Job for UpdateLeaderboard {
     }
 
     async fn record(&self, (): (), recording: &mut Recording<'_>) -> anyhow::Result<()> {
-        let recorded = leaderboard::record_score(recording.transaction().await?, self.attempt_id).await?;
+        let recorded = leaderboard::record_score(recording.transaction_for_submitter().await?, self.attempt_id).await?;
         let test = tell(self.attempt_id, recording).await?;
         match recorded {
             Recorded::Best(boards) => {
@@ -44,6 +45,11 @@ impl Job for UpdateLeaderboard {
             Recorded::NoResult => tracing::warn!(attempt = %self.attempt_id, "the attempt to be ranked has no result"),
         }
         Ok(())
+    }
+
+    async fn outdated(&self, conn: &mut PgConnection) -> sqlx::Result<Vec<Scope>> {
+        let outcome = results::outcome(conn, self.attempt_id).await?;
+        Ok(outcome.map(|outcome| Scope::Board(outcome.test_id)).into_iter().collect())
     }
 
     /// The result is there, ranked or not.

@@ -6,6 +6,7 @@ pub(crate) mod smtp_server;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use bellwork_queue::Server;
 use bellwork_shared::answers::{Answer, Response};
@@ -142,6 +143,21 @@ impl Performed {
     }
 }
 
+/// What has not happened by then will not.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Returns once this many statements wait for the locks of others.
+pub(crate) async fn waiting(database: &PgPool, statements: i64) {
+    let count = "select count(distinct pid) from pg_locks join pg_stat_activity using (pid)
+                 where not granted and datname = current_database()";
+    let wait = async {
+        while sqlx::query_scalar::<_, i64>(count).fetch_one(database).await.unwrap() < statements {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(DEADLINE, wait).await.expect("they wait in time");
+}
+
 pub(crate) async fn register(conn: &mut PgConnection, name: &str) -> UserId {
     let (id, email) = (UserId::new(), format!("{}@home.test", name.to_lowercase()));
     let insert = "insert into users (id, email, display_name, role, password_hash) values ($1, $2, $3, 'student', '')";
@@ -182,9 +198,9 @@ pub(crate) async fn publish_test(conn: &mut PgConnection) -> PracticeTest {
     let mut questions = Vec::new();
     for (index, (kind, choices, key, points)) in rows.into_iter().enumerate() {
         let (question, position) = (QuestionId::new(), i16::try_from(index).unwrap() + 1);
-        let insert = "insert into questions (id, test_id, slug, position, kind, topic, difficulty, prompt, choices, \
+        let insert = "insert into questions (id, test_id, slug, position, kind, subject, topic, difficulty, prompt, choices, \
                       answer_key, explanation, points) \
-                      values ($1, $2, $3, $4, $5::question_kind, 'mills', 1, $6, $7, $8, 'So it is.', $9)";
+                      values ($1, $2, $3, $4, $5::question_kind, 'reading', 'mills', 1, $6, $7, $8, 'So it is.', $9)";
         sqlx::query(insert)
             .bind(question.0)
             .bind(id.0)

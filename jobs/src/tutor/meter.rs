@@ -2,8 +2,10 @@
 
 use crate::marker::Usage;
 
-/// Bytes of text in a token, roughly; more would underrate scripts other than Latin.
+/// A token is about this many bytes of text; fewer would underrate other scripts than Latin.
 const BYTES_PER_TOKEN: u64 = 3;
+/// A token is at least this many bytes of text: models that read bytes may take each for a token.
+const FEWEST_BYTES_PER_TOKEN: u64 = 1;
 
 /// The meter of one call.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,7 +60,25 @@ impl Meter {
     }
 }
 
-/// The most tokens in `bytes` of text.
-pub(crate) fn tokens(bytes: u64) -> u64 {
+/// About how many tokens a text of this length is.
+fn tokens(bytes: u64) -> u64 {
     bytes.div_ceil(BYTES_PER_TOKEN)
+}
+
+/// The most tokens that a text of this length can be: what a call is paid for in advance.
+pub(crate) fn most_tokens(bytes: usize) -> u64 {
+    (bytes as u64).div_ceil(FEWEST_BYTES_PER_TOKEN)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_text_has_more_tokens_than_are_reserved_for_it() {
+        for text in ["", "a", "mill", "\u{1F9EE}\u{10FFFF}", "\0\u{1}"] {
+            assert!(most_tokens(text.len()) >= text.len() as u64, "each byte may be a token: {text:?}");
+        }
+        assert!(tokens(3000) < most_tokens(3000), "what was not told is estimated, not taken at its worst");
+    }
 }

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::usage;
 use crate::config::ai::DailyBudget;
 use crate::ids::{JobId, UserId};
+use crate::personal_data::erasure::{self, Presence};
 
 /// The account of the whole installation.
 const INSTALLATION: Uuid = Uuid::nil();
@@ -115,8 +116,9 @@ pub async fn reserve(conn: &mut PgConnection, budget: DailyBudget, call: &NewCal
         Purpose::Aid => budget,
         Purpose::Marking => DailyBudget::default(),
     };
+    let user = still_there(&mut *conn, call.user).await?;
     let accounts = [
-        (call.user.map(|user| user.0), limits.per_user, "AI_DAILY_BUDGET_USER"),
+        (user.map(|user| user.0), limits.per_user, "AI_DAILY_BUDGET_USER"),
         (Some(INSTALLATION), limits.in_all, "AI_DAILY_BUDGET_TOTAL"),
     ];
     for (account, limit, variable) in accounts {
@@ -133,7 +135,7 @@ pub async fn reserve(conn: &mut PgConnection, budget: DailyBudget, call: &NewCal
         "insert into ai_calls (id, job_id, user_id, day, model, reserved_micros) values ($1, $2, $3, $4, $5, $6)",
         id,
         call.job as JobId,
-        call.user as Option<UserId>,
+        user as Option<UserId>,
         day,
         call.model,
         call.highest_micros,
@@ -141,6 +143,12 @@ pub async fn reserve(conn: &mut PgConnection, budget: DailyBudget, call: &NewCal
     .execute(conn)
     .await?;
     Ok(Reserving::Reserved(Reservation(id)))
+}
+
+/// The user, unless they were erased: nothing may be written under their id any more.
+async fn still_there(conn: &mut PgConnection, user: Option<UserId>) -> sqlx::Result<Option<UserId>> {
+    let Some(user) = user else { return Ok(None) };
+    Ok((erasure::hold_off(conn, user).await? == Presence::Here).then_some(user))
 }
 
 /// True if `micros` could be reserved on `account`.
@@ -184,6 +192,9 @@ async fn why_not(
 /// # Errors
 /// If the database fails.
 pub async fn settle(conn: &mut PgConnection, reservation: Reservation, spent: Spent) -> sqlx::Result<()> {
+    let user = sqlx::query_scalar!(r#"select user_id as "user: UserId" from ai_calls where id = $1"#, reservation.0);
+    let user = user.fetch_optional(&mut *conn).await?.flatten();
+    still_there(&mut *conn, user).await?;
     let call = sqlx::query!(
         r#"
         delete from ai_calls where id = $1

@@ -120,10 +120,12 @@ impl Remote {
         self.change(scope, HELD, HOLD, message).await
     }
 
+    /// What is unfindable ends with its time, in minutes; but a session, which names its user and has a day, goes at once.
     async fn change(&self, scope: Scope, token: Token, life: Duration, message: &str) -> RedisResult<()> {
         let (key, channel, life) = (self.scope_key(scope), self.channel(), millis(life));
+        let value = matches!(scope, Scope::Session(_)).then(|| self.value_key(&Key { scope, name: "".into() }));
         let arguments: [&[u8]; 4] = [&token, life.as_bytes(), channel.as_bytes(), message.as_bytes()];
-        let keys = [key.as_str()];
+        let keys: Vec<_> = [Some(key.as_str()), value.as_deref()].into_iter().flatten().collect();
         let changed = timeout(FORGET_TIMEOUT, self.redis.call(&FORGET, &keys, &arguments)).await;
         changed.unwrap_or_else(|_| Err(std::io::Error::from(std::io::ErrorKind::TimedOut).into())).map(drop)
     }

@@ -1,7 +1,7 @@
 //! Boards compared with the attempts that they come from, and put right where they differ, while students go on submitting:
 //! nothing is emptied first, so that no reader sees less than there was.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
 use sqlx::{Connection, PgConnection};
@@ -38,7 +38,7 @@ pub enum Late {
 }
 
 /// What was compared, and how much of it was wrong and is right now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
 pub struct Repaired {
     /// Students compared.
     pub students: u64,
@@ -46,6 +46,9 @@ pub struct Repaired {
     pub entries: u64,
     /// Counts that did not agree with the entries.
     pub counts: u64,
+    /// The tests some of whose boards are not what they were: what caches keep of them is out of date.
+    #[serde(skip)]
+    pub tests: BTreeSet<TestId>,
 }
 
 /// Compares and repairs in steps that commit by themselves, and can be begun again; `progress` hears after each how many
@@ -64,12 +67,16 @@ pub async fn repair(
         let students = students_after(conn, after).await?;
         let Some(last) = students.last() else { break };
         after = *last;
-        repaired.entries += repair_students(conn, scope, &students).await?;
+        let drift = repair_students(conn, scope, &students).await?;
+        repaired.entries += drift.len() as u64;
+        repaired.tests.extend(drift.iter().map(|drift| drift.test_id));
         repaired.students += students.len() as u64;
         progress(repaired.students);
     }
     for test in tests(conn, scope.test).await? {
-        repaired.counts += tallies::recount(conn, test).await?;
+        let wrong = tallies::recount(conn, test).await?;
+        repaired.counts += wrong;
+        repaired.tests.extend((wrong > 0).then_some(test));
     }
     Ok(repaired)
 }
@@ -92,23 +99,23 @@ pub(super) async fn tests(conn: &mut PgConnection, only: Option<TestId>) -> sqlx
     tests.fetch_all(conn).await
 }
 
-/// Looks without a lock, and locks only where something is wrong.
-async fn repair_students(conn: &mut PgConnection, scope: Scope, students: &[UserId]) -> sqlx::Result<u64> {
+/// Looks without a lock, and locks only where something is wrong. Returns what was.
+async fn repair_students(conn: &mut PgConnection, scope: Scope, students: &[UserId]) -> sqlx::Result<Vec<Drift>> {
     let places: HashSet<_> = drift(conn, scope, students).await?.iter().map(Drift::place).collect();
     let mut places: Vec<_> = places.into_iter().collect();
     places.sort_unstable();
-    let mut repaired = 0;
+    let mut repaired = Vec::new();
     for places in places.chunks(TOGETHER) {
         let mut transaction = conn.begin().await?;
         one_repair_at_a_time(&mut transaction).await?;
-        repaired += repair_places(&mut transaction, scope, places).await?;
+        repaired.extend(repair_places(&mut transaction, scope, places).await?);
         transaction.commit().await?;
     }
     Ok(repaired)
 }
 
 /// Looks again under the locks that keep these students' own jobs out.
-async fn repair_places(conn: &mut PgConnection, scope: Scope, places: &[(TestId, UserId)]) -> sqlx::Result<u64> {
+async fn repair_places(conn: &mut PgConnection, scope: Scope, places: &[(TestId, UserId)]) -> sqlx::Result<Vec<Drift>> {
     lock(conn, places).await?;
     let students: Vec<_> = places.iter().map(|(_, user)| *user).collect();
     let mut drift = drift(conn, scope, &students).await?;
@@ -125,7 +132,7 @@ async fn repair_places(conn: &mut PgConnection, scope: Scope, places: &[(TestId,
     }
     tallies::add_to_cells(conn, &cells).await?;
     tallies::add_to_bands(conn, &bands).await?;
-    Ok(drift.len() as u64)
+    Ok(drift)
 }
 
 /// Keeps other repairs out until the transaction ends: two that find the same difference would both add it.

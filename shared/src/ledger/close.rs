@@ -4,7 +4,7 @@ use serde_json::Value;
 use sqlx::PgConnection;
 use uuid::Uuid;
 
-use super::accept::{Columns, NewJob};
+use super::accept::{Columns, NewJob, insert};
 use crate::ids::JobId;
 
 /// Whether a job's row was closed by this call.
@@ -89,14 +89,35 @@ async fn close_childless(conn: &mut PgConnection, id: JobId, result: Option<&Val
 /// # Errors
 /// If the database fails.
 pub async fn close_dead(conn: &mut PgConnection, id: JobId, error: &str) -> sqlx::Result<Closing> {
+    close_dead_with(conn, id, error, &[]).await
+}
+
+/// Closes a job as dead, with its last error, and accepts its follow-ups.
+///
+/// # Errors
+/// If the database fails.
+pub async fn close_dead_with(
+    conn: &mut PgConnection,
+    id: JobId,
+    error: &str,
+    children: &[NewJob],
+) -> sqlx::Result<Closing> {
     let closed = sqlx::query!(
-        "update jobs set state = 'dead', finished_at = now(), last_error = $2 where id = $1 and finished_at is null",
+        r#"
+        update jobs set state = 'dead', finished_at = now(), last_error = $2, children = $3
+        where id = $1 and finished_at is null
+        "#,
         id as JobId,
         error,
+        &children.iter().map(|child| child.id.0).collect::<Vec<_>>(),
     )
-    .execute(conn)
+    .execute(&mut *conn)
     .await?;
-    Ok(closing(closed.rows_affected()))
+    let closing = closing(closed.rows_affected());
+    if closing == Closing::Ours && !children.is_empty() {
+        insert(conn, children).await?;
+    }
+    Ok(closing)
 }
 
 /// Closes a job as cancelled.

@@ -19,7 +19,7 @@ use sqlx::PgConnection;
 use crate::ids::{JobId, UserId};
 
 pub use accept::{NewJob, insert};
-pub use close::{Closing, close_cancelled, close_dead, close_done};
+pub use close::{Closing, close_cancelled, close_dead, close_dead_with, close_done};
 pub use fail::{Attempts, Waiting, charge, postpone};
 pub use open::{OpenJob, confirm_pushed, reopen, take_unpushed, unfinished, unfinished_children};
 

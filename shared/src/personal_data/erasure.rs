@@ -5,6 +5,7 @@ use sqlx::{AssertSqlSafe, PgConnection};
 use super::{ALL, Erasure, Holding};
 use crate::ids::{JobId, UserId};
 use crate::ledger::scrub::scrub;
+use crate::votes::traces;
 
 /// What others see in the place of an erased user.
 const SHELL_NAME: &str = "Deleted student";
@@ -20,19 +21,53 @@ pub enum Erased {
     Unknown,
 }
 
+/// Whether there is such a user, at least until the transaction ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// There is.
+    Here,
+    /// There never was, or they were erased.
+    Gone,
+}
+
+/// Keeps `user` from being erased until the transaction ends. Whoever changes rows of a user, their job's row among them,
+/// calls it before anything else: an erasure takes the user first too, so that neither waits for what the other holds. It
+/// is a statement of its own: the next one's snapshot is then younger than an erasure that this one has waited for.
+///
+/// # Errors
+/// If the database fails.
+pub async fn hold_off(conn: &mut PgConnection, user: UserId) -> sqlx::Result<Presence> {
+    let held = sqlx::query!("select from users where id = $1 for key share", user as UserId);
+    Ok(presence(held.fetch_optional(conn).await?))
+}
+
+/// Takes `user` for the erasure that is to follow in this transaction: nobody begins anything for them any more, and who
+/// has begun is waited for.
+///
+/// # Errors
+/// If the database fails.
+pub async fn take(conn: &mut PgConnection, user: UserId) -> sqlx::Result<Presence> {
+    let taken = sqlx::query!("select from users where id = $1 for update", user as UserId);
+    Ok(presence(taken.fetch_optional(conn).await?))
+}
+
+fn presence<T>(row: Option<T>) -> Presence {
+    row.map_or(Presence::Gone, |_| Presence::Here)
+}
+
 /// Erases `user`. The row of the user itself goes too, so that what is written for them at the same time fails rather
 /// than stays.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn erase(conn: &mut PgConnection, user: UserId) -> sqlx::Result<Erased> {
-    let locked = sqlx::query!("select from users where id = $1 for update", user as UserId);
-    if locked.fetch_optional(&mut *conn).await?.is_none() {
+    if take(conn, user).await? == Presence::Gone {
         return Ok(Erased::Unknown);
     }
     let jobs = jobs(conn, user).await?;
     scrub(conn, &jobs).await?;
     let shell = make_shell(conn).await?;
+    traces::anonymize(conn, user, shell).await?;
     for holding in ALL {
         hand_over(conn, holding, user, shell).await?;
     }

@@ -102,9 +102,10 @@ mod tests {
     use sqlx::PgPool;
     use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
-    use super::super::rehearsal::{Booth, publish, register, states, suspicion};
-    use super::super::{counts, traces};
+    use super::super::counts;
+    use super::super::rehearsal::{Booth, Cast, publish, register, states, suspicion, within};
     use super::*;
+    use crate::personal_data::erasure::{Erased, erase};
     use crate::ranking::Period;
 
     /// The ranking's first model, as `user` sees it: up, down, own vote.
@@ -154,17 +155,47 @@ mod tests {
         }
     }
 
+    /// How many rows of votes name `user`.
+    async fn rows_of(database: &PgPool, user: UserId) -> i64 {
+        let rows = "select (select count(*) from votes where user_id = $1)
+                           + (select count(*) from vote_events where user_id = $1)
+                           + (select count(*) from vote_traces where user_id = $1)";
+        sqlx::query_scalar(rows).bind(user.0).fetch_one(database).await.unwrap()
+    }
+
     #[sqlx::test(migrator = "crate::database::MIGRATIONS")]
     async fn the_votes_of_who_is_erased_stay_and_are_nobodys(database: PgPool) {
         let (model, booth) = (publish(&database, "a").await, Booth::new(&database));
         let (user, other) = (register(&database, 300).await, register(&database, 300).await);
+        booth.force(user, &model, Ballot::Up, suspicion()).await;
+        let Erased::Into(shell) = erase(&mut database.acquire().await.unwrap(), user).await.unwrap() else { panic!() };
+        assert_eq!(seen(&database, shell).await, (1, 0, Ballot::Up));
+        assert_eq!(seen(&database, other).await, (0, 0, Ballot::Withdrawn));
+        assert_eq!(rows_of(&database, user).await, 0);
+        let origins = "select (select count(*) from vote_traces) + (select count(cluster) from votes)";
+        let origins: i64 = sqlx::query_scalar(origins).fetch_one(&database).await.unwrap();
+        assert_eq!(origins, 0, "nothing tells the device");
+    }
+
+    #[sqlx::test(migrator = "crate::database::MIGRATIONS")]
+    async fn who_votes_while_being_erased_counts_once(database: PgPool) {
+        let (model, booth) = (publish(&database, "a").await, Booth::new(&database));
+        let (user, other) = (register(&database, 300).await, register(&database, 300).await);
         booth.force(user, &model, Ballot::Up, Verdict::Count).await;
-        assert_eq!(traces::anonymize(&mut database.acquire().await.unwrap(), user).await.unwrap(), 1);
-        assert_eq!(seen(&database, other).await, (1, 0, Ballot::Withdrawn));
-        let left = "select (select count(*) from votes where user_id = $1)
-                           + (select count(*) from vote_events where user_id = $1)
-                           + (select count(*) from vote_traces where user_id = $1)";
-        let left: i64 = sqlx::query_scalar(left).bind(user.0).fetch_one(&database).await.unwrap();
-        assert_eq!(left, 0);
+        let mut erasing = database.begin().await.unwrap();
+        erase(&mut erasing, user).await.unwrap();
+        let (late, ()) = tokio::join!(booth.attempt(user, &model, Ballot::Up), async {
+            let waits = "select exists (select from pg_locks join pg_stat_activity using (pid)
+                                        where not granted and datname = current_database())";
+            within("the vote waits for the erasure", async {
+                while !sqlx::query_scalar::<_, bool>(waits).fetch_one(&database).await.unwrap() {
+                    tokio::task::yield_now().await;
+                }
+            })
+            .await;
+            erasing.commit().await.unwrap();
+        });
+        assert_eq!(late, Cast::Refused);
+        assert_eq!((seen(&database, other).await, rows_of(&database, user).await), ((1, 0, Ballot::Withdrawn), 0));
     }
 }

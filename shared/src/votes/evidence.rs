@@ -8,6 +8,7 @@ use super::Ballot;
 use super::traces::Trace;
 use crate::ids::{ModelId, UserId};
 use crate::models::Slug;
+use crate::personal_data::erasure::{self, Presence};
 
 /// What the rules look at. Counts are of others' live votes that say the same of the same model, and end at some hundred.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -79,12 +80,16 @@ pub struct Gathered {
 }
 
 /// Gathers the evidence, and lets the voter cast one vote at a time until the transaction ends. None if there is no such
-/// model or it takes no votes. It must be a statement of its own: the next one's snapshot is then younger than whatever
-/// the lock waited for. What this one misses of votes at the same instant, a review sees.
+/// model, it takes no votes, or the voter was erased: a vote names no row of theirs, so that nothing else would stop it.
+/// It must be statements of its own: the next one's snapshot is then younger than whatever the locks waited for. What it
+/// misses of votes at the same instant, a review sees.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn gather(conn: &mut PgConnection, vote: &NewVote<'_>) -> sqlx::Result<Option<Gathered>> {
+    if erasure::hold_off(conn, vote.user).await? == Presence::Gone {
+        return Ok(None);
+    }
     let device = vote.trace.device.as_ref();
     let network = vote.trace.network.as_ref();
     let row = sqlx::query!(

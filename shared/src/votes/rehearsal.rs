@@ -47,6 +47,14 @@ impl<'a> Booth<'a> {
         self.cast(user, model, ballot, Some(&user.to_string()), Some(verdict)).await.unwrap();
     }
 
+    /// As the rules say, by who may be gone.
+    pub(crate) async fn attempt(&self, user: UserId, model: &Slug, ballot: Ballot) -> Cast {
+        match self.cast(user, model, ballot, None, None).await {
+            Err(sqlx::Error::RowNotFound) => Cast::Refused,
+            cast => cast.map(|_| Cast::Stored).unwrap(),
+        }
+    }
+
     async fn cast(
         &self,
         user: UserId,
@@ -58,12 +66,26 @@ impl<'a> Booth<'a> {
         let trace = self.keys.today(self.database).await?.trace(device, IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7)));
         let vote = NewVote { user, model, ballot, trace };
         let mut transaction = self.database.begin().await?;
-        let gathered = evidence::gather(&mut transaction, &vote).await?.unwrap();
+        let gathered = evidence::gather(&mut transaction, &vote).await?.ok_or(sqlx::Error::RowNotFound)?;
         let verdict = verdict.unwrap_or_else(|| rules::judge(&gathered.evidence));
         casting::cast(&mut transaction, &vote, &gathered, &verdict).await?;
         transaction.commit().await?;
         Ok(verdict)
     }
+}
+
+/// What became of a vote.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Cast {
+    Stored,
+    /// There is no such voter, or no such model.
+    Refused,
+}
+
+/// What `future` comes to, if that is before a generous deadline.
+pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
+    let limit = std::time::Duration::from_secs(30);
+    tokio::time::timeout(limit, future).await.unwrap_or_else(|_| panic!("it did not happen in time: {what}"))
 }
 
 pub(crate) fn suspicion() -> Verdict {

@@ -11,7 +11,7 @@ use super::VoteState;
 use super::evidence::{Device, Evidence, Surge};
 use super::moderation::{Shift, shift};
 use super::rules::{self, Reason, Verdict};
-use crate::ids::VoteId;
+use crate::ids::{UserId, VoteId};
 
 /// New votes that one review takes.
 const PAGE: i64 = 1000;
@@ -55,6 +55,7 @@ pub struct Findings {
 #[derive(Clone, Debug)]
 pub struct Suspect {
     id: VoteId,
+    voter: UserId,
     cast_at: DateTime<Utc>,
     reasons: Vec<Reason>,
     cluster: Option<Vec<u8>>,
@@ -134,12 +135,13 @@ async fn page(conn: &mut PgConnection, from: Position) -> sqlx::Result<Vec<Posit
     .await
 }
 
-/// Locks the suspects, in one order, that are as they were when the evidence was looked at.
+/// Locks the suspects, in one order, that are as they were when the evidence was looked at. Of a voter who was erased
+/// since, nothing shall tell the device again.
 async fn still_suspect<'a>(conn: &mut PgConnection, suspects: &'a [Suspect]) -> sqlx::Result<Vec<&'a Suspect>> {
     let ids: Vec<_> = suspects.iter().map(|suspect| suspect.id).collect();
     let locked = sqlx::query!(
         r#"
-        select id as "id: VoteId", cast_at from votes
+        select id as "id: VoteId", user_id as "voter: UserId", cast_at from votes
         where id = any($1) and state = 'counted' and (settled_at is null or settled_at < cast_at)
         order by id for update
         "#,
@@ -147,8 +149,10 @@ async fn still_suspect<'a>(conn: &mut PgConnection, suspects: &'a [Suspect]) -> 
     )
     .fetch_all(conn)
     .await?;
-    let unchanged =
-        |suspect: &&Suspect| locked.iter().any(|row| row.id == suspect.id && row.cast_at == suspect.cast_at);
+    let unchanged = |suspect: &&Suspect| {
+        let Suspect { id, voter, cast_at, .. } = **suspect;
+        locked.iter().any(|row| (row.id, row.voter, row.cast_at) == (id, voter, cast_at))
+    };
     Ok(suspects.iter().filter(unchanged).collect())
 }
 
@@ -158,8 +162,8 @@ async fn suspects(conn: &mut PgConnection, touched: &[VoteId]) -> sqlx::Result<V
     let candidates = candidates(conn, &cohort).await?;
     let suspect = |candidate: Candidate| match rules::judge(&candidate.evidence()) {
         Verdict::Hold(reasons) => {
-            let Candidate { id, cast_at, cluster, .. } = candidate;
-            Some(Suspect { id, cast_at, reasons, cluster })
+            let Candidate { id, voter, cast_at, cluster, .. } = candidate;
+            Some(Suspect { id, voter, cast_at, reasons, cluster })
         }
         Verdict::Count => None,
     };
@@ -195,6 +199,7 @@ async fn cohort(conn: &mut PgConnection, touched: &[VoteId]) -> sqlx::Result<Vec
 /// A counted vote with what the rules look at.
 struct Candidate {
     id: VoteId,
+    voter: UserId,
     cast_at: DateTime<Utc>,
     account_created_at: DateTime<Utc>,
     is_known: bool,
@@ -236,7 +241,7 @@ async fn candidates(conn: &mut PgConnection, cohort: &[VoteId]) -> sqlx::Result<
                   and starts_on < (now() at time zone 'UTC')::date
             group by model_id
         )
-        select trace.vote_id as "id: VoteId", trace.cast_at, trace.account_created_at,
+        select trace.vote_id as "id: VoteId", trace.user_id as "voter: UserId", trace.cast_at, trace.account_created_at,
                trace.device is not null as "is_known!", coalesce(trace.device, trace.network) as cluster,
                frantic.votes as "votes_within_minute!", device.others as "device_others!", device.new as "device_new!",
                network.others as "network_others!", bins.votes as "surge!", coalesce(usual.votes, 0) as "usual!"
@@ -295,7 +300,7 @@ mod tests {
     use super::super::moderation::{self, Decision};
     use super::super::rehearsal::{Booth, publish, register, states};
     use super::*;
-    use crate::ids::UserId;
+    use crate::personal_data::erasure::erase;
 
     async fn review(database: &PgPool) -> Recorded {
         let findings = look(&mut database.acquire().await.unwrap(), Utc::now()).await.unwrap();
@@ -312,6 +317,20 @@ mod tests {
     async fn up(database: &PgPool) -> i64 {
         let sum = "select coalesce(sum(up), 0)::bigint from vote_counts where period = 'all'";
         sqlx::query_scalar(sum).fetch_one(database).await.unwrap()
+    }
+
+    #[sqlx::test(migrator = "crate::database::MIGRATIONS")]
+    async fn a_vote_whose_voter_was_erased_since_is_left_alone(database: PgPool) {
+        let (model, booth) = (publish(&database, "a").await, Booth::new(&database));
+        let first = register(&database, 0).await;
+        booth.vote(first, &model, Ballot::Up, Some("one")).await;
+        for _ in 0..29 {
+            booth.vote(register(&database, 0).await, &model, Ballot::Up, Some("one")).await;
+        }
+        let mut conn = database.acquire().await.unwrap();
+        let findings = look(&mut conn, Utc::now()).await.unwrap();
+        erase(&mut conn, first).await.unwrap();
+        assert_eq!(record_in(&database, &findings).await, Recorded::Held(4), "of five");
     }
 
     #[sqlx::test(migrator = "crate::database::MIGRATIONS")]

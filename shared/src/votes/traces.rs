@@ -153,29 +153,23 @@ pub async fn delete_old(conn: &mut PgConnection, now: DateTime<Utc>) -> sqlx::Re
     }
 }
 
-/// Leaves the votes of a student who is erased behind, counted as they were, under an id that is nobody's; their traces
-/// go. Returns how many.
+/// Leaves the votes of a student who is being erased behind, counted as they were, as those of `shell`; where they came
+/// from goes. The caller has taken the student's row, so that no vote is cast meanwhile. The votes are locked first, in
+/// the order of operators and reviews: what these write of them is then there to be changed, or names the shell.
 ///
 /// # Errors
 /// If the database fails.
-pub async fn anonymize(conn: &mut PgConnection, user: UserId) -> sqlx::Result<u64> {
-    let nobody = UserId(uuid::Uuid::new_v4());
-    // The lock under which the student's votes are cast: none may slip in under the old id.
-    sqlx::query!("select pg_advisory_xact_lock(hashtextextended('vote ' || $1::text, 0))", user.to_string())
-        .fetch_one(&mut *conn)
-        .await?;
-    sqlx::query!("delete from vote_traces where vote_id in (select id from votes where user_id = $1)", user as UserId)
+pub async fn anonymize(conn: &mut PgConnection, user: UserId, shell: UserId) -> sqlx::Result<()> {
+    let votes = sqlx::query_scalar!("select id from votes where user_id = $1 order by id for update", user as UserId);
+    let votes = votes.fetch_all(&mut *conn).await?;
+    sqlx::query!("delete from vote_traces where vote_id = any($1)", &votes).execute(&mut *conn).await?;
+    sqlx::query!("update vote_events set user_id = $2 where user_id = $1", user as UserId, shell as UserId)
         .execute(&mut *conn)
         .await?;
-    sqlx::query!("update vote_events set user_id = $2 where user_id = $1", user as UserId, nobody as UserId,)
-        .execute(&mut *conn)
+    sqlx::query!("update votes set user_id = $2, cluster = null where id = any($1)", &votes, shell as UserId)
+        .execute(conn)
         .await?;
-    let votes = sqlx::query!(
-        "update votes set user_id = $2, cluster = null where user_id = $1",
-        user as UserId,
-        nobody as UserId,
-    );
-    Ok(votes.execute(conn).await?.rows_affected())
+    Ok(())
 }
 
 #[cfg(test)]

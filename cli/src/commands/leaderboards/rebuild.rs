@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use anyhow::Context;
+use bellwork_shared::cache;
 use bellwork_shared::ids::TestId;
 use bellwork_shared::leaderboard::{self, Late, Scope};
 use bellwork_shared::practice_tests;
@@ -35,6 +36,8 @@ impl Rebuild {
         })
         .await
         .context("the leaderboards were not rebuilt to the end; it can be begun again")?;
+        let outdated: Vec<_> = repaired.tests.iter().copied().map(cache::Scope::Board).collect();
+        stores::forget(&outdated).await;
         let seconds = began.elapsed().as_secs_f64();
         screen.json(&json!({
             "students": repaired.students, "entries": repaired.entries, "counts": repaired.counts, "seconds": seconds,
