@@ -40,7 +40,8 @@ pub(super) const READ: Patience = Patience {
 };
 pub(super) const SUBMIT: Patience = Patience {
     head: Duration::from_secs(1),
-    own: Duration::from_millis(1500),
+    // A submission may need four connections, and before each may stand as long a wait as reads still join.
+    own: Duration::from_millis(2500),
     places: 1024,
     answer: Duration::from_secs(12),
 };

@@ -79,7 +79,7 @@ async fn a_request_has_one_patience_for_all_that_it_waits_for(database: PgPool) 
     for student in [&known, &unknown] {
         let asked = Instant::now();
         assert_shed(&student.post("/api/attempts", &exam.submission()).await);
-        assert!((1400..2800).contains(&asked.elapsed().as_millis()), "{:?}", asked.elapsed());
+        assert!((2300..3800).contains(&asked.elapsed().as_millis()), "{:?}", asked.elapsed());
     }
     let asked = Instant::now();
     let mut turned_away = Events::open(&known, None).await;
@@ -166,6 +166,7 @@ async fn at_more_than_it_can_do_submissions_pass_and_rankings_go_first(database:
     let exam = Exam::seed(&database).await;
     let app = Application::start_with(slow(&database, 2), &[]);
     let students = join_all((0..4).map(|_| app.student())).await;
+    assert_eq!(students[3].post("/api/attempts", &exam.submission()).await.status, 202);
     let (rankings, reads, over) = (Fate::default(), Fate::default(), AtomicBool::new(false));
     let path = format!("/api/leaderboard?test_id={}", exam.id);
     let ranking = join_all((0..60).map(|n| rankings.hammer(&students[n % 3], &path, &over)));
