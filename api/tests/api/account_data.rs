@@ -186,12 +186,9 @@ async fn an_erasure_that_gives_way_to_another_transaction_begins_again(database:
     let student = register(&app).await;
     student.post("/api/attempts", &exam.submission()).await;
     let mut other = database.begin().await.unwrap();
-    // So that PostgreSQL ends the erasure and not this one.
-    sqlx::query("set local deadlock_timeout = '60s'").execute(&mut *other).await.unwrap();
-    let of_student = async |conn: &mut PgConnection, lock: &'static str| {
-        sqlx::query(lock).bind(student.id.0).execute(conn).await.unwrap();
-    };
-    of_student(&mut other, "select from attempts where user_id = $1 for update").await;
+    let of_student =
+        async |conn: &mut PgConnection, lock: &'static str| sqlx::query(lock).bind(student.id.0).execute(conn).await;
+    of_student(&mut other, "select from attempts where user_id = $1 for update").await.unwrap();
     let (gone, ()) = join(erase(&student, "correct horse"), async {
         eventually("the erasure waits", async || {
             let waits = "select exists (select from pg_locks join pg_stat_activity using (pid)
@@ -199,7 +196,8 @@ async fn an_erasure_that_gives_way_to_another_transaction_begins_again(database:
             sqlx::query_scalar(waits).fetch_one(&database).await.unwrap()
         })
         .await;
-        of_student(&mut other, "select from users where id = $1 for key share").await;
+        // The erasure has waited longer, so it looks for the deadlock first and is the one that ends.
+        of_student(&mut other, "select from users where id = $1 for key share").await.unwrap();
         other.commit().await.unwrap();
     })
     .await;
