@@ -15,7 +15,7 @@ use bellwork_shared::tokens::Token;
 use sqlx::{PgConnection, PgPool};
 
 use crate::cached::Encoded;
-use crate::known::{Known, Recheck};
+use crate::known_sessions::{Known, Recheck};
 use crate::overload::{Claim, Database};
 
 /// The caches of this process.

@@ -13,7 +13,7 @@ mod error;
 mod hub;
 mod idempotency;
 mod input;
-mod known;
+mod known_sessions;
 mod limits;
 mod observe;
 mod openapi;

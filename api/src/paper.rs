@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use bellwork_shared::answers::{self, Answer, AnswerError, MAX_ANSWERS, RawAnswer, Trouble};
 use bellwork_shared::catalogue::Sheet;
-use bellwork_shared::editions::{self, Taken};
 use bellwork_shared::ids::{QuestionId, SittingId, TestId};
 use bellwork_shared::sittings;
+use bellwork_shared::versions::{self, Taken};
 
 use crate::app::App;
 use crate::auth::SignedIn;
@@ -102,9 +102,9 @@ async fn as_asked(app: &App, current: Arc<Sheet>, asked: &[QuestionId]) -> Resul
     let unknown = |id: &&QuestionId| !current.questions.iter().any(|question| question.id == **id);
     let Some(question) = asked.iter().find(unknown) else { return Ok(current) };
     let mut conn = app.database.acquire().await?;
-    let version = editions::asking(&mut conn, current.test.id, *question, SUPERSEDED_HOURS).await?;
+    let version = versions::asking(&mut conn, current.test.id, *question, SUPERSEDED_HOURS).await?;
     drop(conn);
     let Some(version) = version else { return Ok(current) };
-    let earlier = app.catalogue.taken(Taken::Edition(current.test.id, version)).await?;
+    let earlier = app.catalogue.taken(Taken::Version(current.test.id, version)).await?;
     Ok(earlier.unwrap_or(current))
 }

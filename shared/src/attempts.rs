@@ -11,9 +11,9 @@ use sqlx::types::Json;
 use uuid::Uuid;
 
 use crate::answers::Answer;
-use crate::editions::Taken;
 use crate::ids::{AttemptId, QuestionId, TestId, UserId};
 use crate::points::Points;
+use crate::versions::Taken;
 
 /// How far an attempt has come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, utoipa::ToSchema)]

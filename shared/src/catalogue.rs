@@ -12,10 +12,10 @@ use moka::sync::Cache;
 use sqlx::pool::PoolConnection;
 use sqlx::{PgPool, Postgres};
 
-use crate::editions::{self, Taken};
 use crate::ids::TestId;
 use crate::practice;
 use crate::practice_tests::{self, PracticeTest, Question};
+use crate::versions::{self, Taken};
 
 /// A test that was published or archived is so everywhere after this time.
 const FRESH: Duration = Duration::from_secs(5);
@@ -85,7 +85,7 @@ impl Catalogue {
                 version
             }
         };
-        self.taken(Taken::Edition(id, version)).await
+        self.taken(Taken::Version(id, version)).await
     }
 
     /// Asks for the version of a test anew. Other processes do so within five seconds.
@@ -110,8 +110,8 @@ impl Catalogue {
     async fn read(&self, taken: Taken) -> sqlx::Result<Option<Sheet>> {
         let mut conn = (self.acquire)().await?;
         let (test, questions) = match taken {
-            Taken::Edition(id, version) => {
-                (editions::find(&mut conn, id, version).await?, editions::questions(&mut conn, id, version).await?)
+            Taken::Version(id, version) => {
+                (versions::find(&mut conn, id, version).await?, versions::questions(&mut conn, id, version).await?)
             }
             Taken::Practice(set) => {
                 (practice::heading(&mut conn, set).await?, practice::questions(&mut conn, set).await?)

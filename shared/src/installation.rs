@@ -7,7 +7,7 @@ use sqlx::PgConnection;
 pub struct Installation {
     /// Half of each event id; another one tells clients that their sequence numbers mean nothing here.
     pub stream_epoch: String,
-    /// Signs the cursors of lists.
+    /// Signs cursors of lists, cookies of known devices, and what the throttle calls accounts and addresses by.
     pub cursor_key: String,
 }
 

@@ -4,9 +4,9 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 
 use crate::attempts::Feedback;
-use crate::editions::Taken;
 use crate::ids::{AttemptId, TestId, UserId};
 use crate::points::Points;
+use crate::versions::Taken;
 
 /// A graded attempt.
 #[derive(Clone, Debug)]

@@ -9,10 +9,10 @@ use sqlx::types::Json;
 use crate::answers::{Answer, Response};
 use crate::attempts::{AttemptStatus, Feedback, GradedBy};
 use crate::catalogue::Sheet;
-use crate::editions::Taken;
 use crate::ids::{AttemptId, QuestionId, TestId, UserId};
 use crate::points::Points;
 use crate::practice_tests::{AnswerKey, AskedQuestion, Question};
+use crate::versions::Taken;
 
 /// What a student handed in, and what it earned.
 #[derive(Clone, Debug)]

@@ -12,11 +12,11 @@ use sqlx::types::Json;
 
 use crate::answers::Answer;
 use crate::attempts::{self, NewAttempt, Punctuality, Sat};
-use crate::editions::Taken;
 use crate::ids::{AttemptId, JobId, SittingId, TestId, UserId};
 use crate::personal_data::erasure;
 use crate::points::Points;
 use crate::practice_tests::{LateAnswers, PracticeTest, TimeLimit};
+use crate::versions::Taken;
 
 /// How long after the deadline an answer is still in time, in seconds: it was sent before, and took a moment to arrive.
 pub const GRACE_SECONDS: i32 = 30;

@@ -9,7 +9,7 @@ use bellwork_shared::content::TestFile;
 use bellwork_shared::formats::{self, Format, Label, Problem, Severity, Written};
 use bellwork_shared::ids::{ImportId, JobId, TestId};
 use bellwork_shared::imports::{self, Import, ImportState, NewImport, OnExisting, ReportRow, Request};
-use bellwork_shared::{exports, ledger};
+use bellwork_shared::{ledger, test_files};
 use serde::{Deserialize, Serialize};
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use utoipa::{IntoParams, ToSchema};
@@ -149,7 +149,7 @@ pub(super) async fn export(app: web::Data<App>, id: Id<TestId>, query: Query<Exp
         None => &formats::ALL[0],
         Some(name) => known_format(name)?,
     };
-    let test = exports::find(&mut *app.database.acquire().await?, id.0).await?.ok_or(ApiError::NotFound)?;
+    let test = test_files::find(&mut *app.database.acquire().await?, id.0).await?.ok_or(ApiError::NotFound)?;
     let written = formats::write(&test, format);
     Ok(match query.0.report {
         Some(true) => Exported::Report(ExportReport::of(written)),

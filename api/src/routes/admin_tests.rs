@@ -6,8 +6,8 @@ use actix_web::web;
 use bellwork_shared::authoring::{self, AuthoredTest, TestOverview, Unchanged};
 use bellwork_shared::cache::Scope;
 use bellwork_shared::content::{self, Finding, Flaw, TestFile};
-use bellwork_shared::editions::{self, EditionSummary};
 use bellwork_shared::ids::TestId;
+use bellwork_shared::versions::{self, EditionSummary};
 use serde::Deserialize;
 use serde_json::Value;
 use sqlx::PgConnection;
@@ -139,11 +139,11 @@ pub(super) async fn versions(
     let cursors = Cursors::of(&app, "/api/admin/tests/{id}/versions").await?;
     let before: Option<i32> = cursors.position(&page.0)?;
     let mut conn = app.database.acquire().await?;
-    let editions = editions::list(&mut conn, id.0, before, limit + 1).await?;
-    if editions.is_empty() {
+    let versions = versions::list(&mut conn, id.0, before, limit + 1).await?;
+    if versions.is_empty() {
         read(&mut conn, id.0).await?;
     }
-    Ok(Json(cursors.listed(editions, limit, |edition| edition.version)))
+    Ok(Json(cursors.listed(versions, limit, |edition| edition.version)))
 }
 
 async fn read(conn: &mut PgConnection, id: TestId) -> Result<AuthoredTest, ApiError> {

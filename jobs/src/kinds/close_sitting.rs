@@ -79,9 +79,9 @@ pub fn closing(sitting_id: SittingId, closes_at: DateTime<Utc>, trace_parent: Op
 mod tests {
     use bellwork_shared::answers::Answer;
     use bellwork_shared::attempts::{self, AttemptStatus};
-    use bellwork_shared::editions;
     use bellwork_shared::ids::UserId;
     use bellwork_shared::practice_tests::{LateAnswers, TimeLimit};
+    use bellwork_shared::versions;
     use sqlx::PgPool;
 
     use super::*;
@@ -98,7 +98,7 @@ mod tests {
     async fn scene(database: &PgPool, late: LateAnswers) -> Scene {
         let mut conn = database.acquire().await.unwrap();
         let (user, test) = (register(&mut conn, "Zoe").await, publish_test(&mut conn).await);
-        let edition = editions::find(&mut conn, test.id, 1).await.unwrap().unwrap();
+        let edition = versions::find(&mut conn, test.id, 1).await.unwrap().unwrap();
         let limit = TimeLimit { minutes: 10, late };
         let sitting_id = sittings::start(&mut conn, user, &edition, limit).await.unwrap().unwrap();
         Scene { stage: Stage::new(database, Marker::Rubric), user, test, sitting_id }

@@ -14,10 +14,10 @@ use bellwork_shared::attempts::{self, NewAttempt};
 use bellwork_shared::cache::Invalidator;
 use bellwork_shared::catalogue::Catalogue;
 use bellwork_shared::config::mail::MailConfig;
-use bellwork_shared::editions::Taken;
 use bellwork_shared::ids::{AttemptId, JobId, QuestionId, TestId, UserId};
 use bellwork_shared::ledger;
 use bellwork_shared::points::Points;
+use bellwork_shared::versions::Taken;
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -233,7 +233,7 @@ pub(crate) async fn attempt(
     let new = NewAttempt {
         id,
         user,
-        taken: Taken::Edition(test.id, 1),
+        taken: Taken::Version(test.id, 1),
         job,
         answers: &answers,
         max_score: Points(900),

@@ -4,9 +4,9 @@ use sqlx::PgConnection;
 use sqlx::types::Json;
 
 use crate::answers::Answer;
-use crate::editions::Taken;
 use crate::ids::{AttemptId, JobId, SittingId, TestId, UserId};
 use crate::points::Points;
+use crate::versions::Taken;
 
 /// Whether answers came before the deadline.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

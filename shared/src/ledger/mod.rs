@@ -7,6 +7,7 @@ pub mod accept;
 pub mod close;
 pub mod dead;
 pub mod fail;
+pub mod failures;
 pub mod open;
 pub mod scrub;
 pub mod search;

@@ -3,8 +3,8 @@
 use anyhow::Context;
 use bellwork_jobs::steering;
 use bellwork_queue::{JobView, Place};
-use bellwork_shared::failures::{self, FailedAttempt};
 use bellwork_shared::ids::JobId;
+use bellwork_shared::ledger::failures::{self, FailedAttempt};
 use bellwork_shared::ledger::{self, JobRow};
 use chrono::{DateTime, SecondsFormat, Utc};
 use clap::Args;

@@ -6,7 +6,7 @@ use anyhow::Context;
 use bellwork_shared::content::TestFile;
 use bellwork_shared::formats::{self, Format, Severity, Written};
 use bellwork_shared::ids::TestId;
-use bellwork_shared::{exports, practice_tests};
+use bellwork_shared::{practice_tests, test_files};
 use clap::Args;
 use serde_json::json;
 use sqlx::PgConnection;
@@ -54,7 +54,7 @@ impl Export {
 }
 
 async fn write(conn: &mut PgConnection, id: TestId, format: &Format) -> anyhow::Result<(TestFile, Written)> {
-    let Some(test) = exports::find(conn, id).await.context("nothing was exported")? else {
+    let Some(test) = test_files::find(conn, id).await.context("nothing was exported")? else {
         let tests = practice_tests::list(conn, None, 20).await.context("nothing was exported")?;
         let known: Vec<_> = tests.iter().map(|test| format!("{} {}", test.id, test.slug)).collect();
         return Err(advised(format!("There is no test {id}."), format!("There are: {}.", known.join(", "))));

@@ -1,4 +1,4 @@
-//! Editions: the published versions of a test. What they say never changes; what students get moves on to the next one.
+//! Versions: a test as it was published. What they say never changes; what students get moves on to the next one.
 
 use chrono::{DateTime, Utc};
 use serde::Serialize;
@@ -13,7 +13,7 @@ use crate::practice_tests::{AnswerKey, Choice, PracticeTest, Question, QuestionK
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Taken {
     /// One version of a test.
-    Edition(TestId, i32),
+    Version(TestId, i32),
     /// The questions of a practice set.
     Practice(SittingId),
 }
@@ -22,14 +22,14 @@ impl Taken {
     /// From the two columns that say it: a practice set has no version, and its own id for a test.
     #[must_use]
     pub fn new(test: TestId, version: Option<i32>) -> Self {
-        version.map_or(Self::Practice(SittingId(test.0)), |version| Self::Edition(test, version))
+        version.map_or(Self::Practice(SittingId(test.0)), |version| Self::Version(test, version))
     }
 
     /// The two columns.
     #[must_use]
     pub fn columns(self) -> (TestId, Option<i32>) {
         match self {
-            Self::Edition(test, version) => (test, Some(version)),
+            Self::Version(test, version) => (test, Some(version)),
             Self::Practice(set) => (TestId(set.0), None),
         }
     }
