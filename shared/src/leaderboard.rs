@@ -61,16 +61,9 @@ async fn move_best(conn: &mut PgConnection, id: AttemptId) -> sqlx::Result<usize
     let moved = sqlx::query_scalar!(
         r#"
         with attempt as (
-            select id, test_id, user_id, score, submitted_at, (submitted_at at time zone 'UTC') as utc
-            from attempts where id = $1
+            select id, test_id, user_id, score, submitted_at from attempts where id = $1
         ), boards as (
-            select attempt.*, period, starts_on
-            from attempt cross join lateral (values
-                ('all'::leaderboard_period, date '1970-01-01'),
-                ('month', date_trunc('month', utc)::date),
-                ('week', date_trunc('week', utc)::date),
-                ('day', utc::date)
-            ) as board (period, starts_on)
+            select attempt.*, period, starts_on from attempt cross join lateral board_periods(submitted_at)
         ), before as (
             select period, starts_on, entry.score, entry.achieved_at
             from leaderboard_entries as entry join boards using (test_id, period, starts_on, user_id)

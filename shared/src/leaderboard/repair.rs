@@ -190,18 +190,12 @@ async fn drift(conn: &mut PgConnection, scope: Scope, students: &[UserId]) -> sq
         Drift,
         r#"
         with graded as (
-            select id, test_id, user_id, score, submitted_at, graded_at, (submitted_at at time zone 'UTC') as utc
-            from attempts
+            select id, test_id, user_id, score, submitted_at, graded_at from attempts
             where user_id = any($1) and status = 'graded' and ranks and (test_id = $2 or $2::uuid is null)
         ), best as (
             select distinct on (test_id, period, starts_on, user_id)
                    test_id, period, starts_on, user_id, score, id, submitted_at, graded_at
-            from graded cross join lateral (values
-                ('all'::leaderboard_period, date '1970-01-01'),
-                ('month', date_trunc('month', utc)::date),
-                ('week', date_trunc('week', utc)::date),
-                ('day', utc::date)
-            ) as board (period, starts_on)
+            from graded cross join lateral board_periods(submitted_at)
             where period = 'all' or starts_on >= $3
             order by test_id, period, starts_on, user_id, score desc, submitted_at, id
         ), entry as (

@@ -64,7 +64,7 @@ pub async fn cast(
             insert into vote_counts as cell (model_id, period, starts_on, slot, up, down)
             select $2, period, starts_on, pg_backend_pid() % 16,
                    sum(step * (value = 1)::int), sum(step * (value = -1)::int)
-            from steps cross join lateral vote_periods(at)
+            from steps cross join lateral board_periods(at)
             group by period, starts_on
             having sum(step * (value = 1)::int) <> 0 or sum(step * (value = -1)::int) <> 0
             order by period, starts_on

@@ -48,7 +48,7 @@ pub async fn ranking(
     let rows = sqlx::query!(
         r#"
         with current as (
-            select starts_on from vote_periods(now()) where period = $1
+            select starts_on from board_periods(now()) where period = $1
         ), counts as (
             select model_id, sum(up) as up, sum(down) as down from vote_counts
             where period = $1 and starts_on = (select starts_on from current) group by model_id
@@ -143,7 +143,7 @@ pub async fn recount(conn: &mut PgConnection) -> sqlx::Result<Vec<Drift>> {
         with truth as (
             select model_id, period, starts_on,
                    count(*) filter (where value = 1) as up, count(*) filter (where value = -1) as down
-            from votes cross join lateral vote_periods(cast_at)
+            from votes cross join lateral board_periods(cast_at)
             where state = 'counted' and value <> 0 group by model_id, period, starts_on
         ), kept as (
             select model_id, period, starts_on, sum(up)::bigint as up, sum(down)::bigint as down

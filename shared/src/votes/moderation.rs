@@ -288,7 +288,7 @@ pub(super) async fn shift(conn: &mut PgConnection, shift: &Shift) -> sqlx::Resul
             insert into vote_counts as cell (model_id, period, starts_on, slot, up, down)
             select model_id, period, starts_on, pg_backend_pid() % 16,
                    sum(step * (value = 1)::int), sum(step * (value = -1)::int)
-            from steps cross join lateral vote_periods(cast_at)
+            from steps cross join lateral board_periods(cast_at)
             group by model_id, period, starts_on order by model_id, period, starts_on
             on conflict (period, starts_on, model_id, slot) do update
             set up = cell.up + excluded.up, down = cell.down + excluded.down

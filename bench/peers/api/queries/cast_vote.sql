@@ -18,6 +18,6 @@ with before as (
 )
 insert into vote_counts as cell (model_id, period, starts_on, slot, up, down)
 select model_id, period, starts_on, pg_backend_pid() % 16, sum(step * (value = 1)::int), sum(step * (value = -1)::int)
-from steps cross join lateral vote_periods(at)
+from steps cross join lateral board_periods(at)
 group by model_id, period, starts_on order by period, starts_on
 on conflict (period, starts_on, model_id, slot) do update set up = cell.up + excluded.up, down = cell.down + excluded.down
