@@ -11,6 +11,9 @@ use crate::ids::{QuestionId, TestId};
 use crate::points::Points;
 use crate::practice_tests::{AnswerKey, Choice, QuestionKind};
 
+/// Questions that a search ranks at most: each has to be read for it, and words of which more are found say little.
+const MOST_RANKED: i64 = 5_000;
+
 /// Which questions are meant; what is not there matters not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Filter {
@@ -110,7 +113,7 @@ fn selection(filter: &Filter, reader: Reader) -> QueryBuilder<Postgres> {
         Reader::Operator => "answer_key, explanation, ",
     });
     push_rank(&mut query, filter);
-    query.push(" as rank from questions where ");
+    query.push(" as rank from ");
     query
 }
 
@@ -131,7 +134,8 @@ fn order(filter: &Filter) -> &'static str {
     if filter.words.is_some() { " order by rank desc, id" } else { " order by id" }
 }
 
-/// Up to `limit` questions after `after`: with words the best first, otherwise the oldest.
+/// Up to `limit` questions after `after`: with words the best first, of the first [`MOST_RANKED`] that hold them; otherwise
+/// the oldest.
 ///
 /// # Errors
 /// If the database fails.
@@ -143,8 +147,17 @@ pub async fn search(
     limit: i64,
 ) -> sqlx::Result<Vec<BankQuestion>> {
     let mut query = selection(filter, reader);
-    query.push("listed");
-    narrow(&mut query, filter);
+    match &filter.words {
+        Some(_) => {
+            query.push("(select * from questions where listed");
+            narrow(&mut query, filter);
+            query.push(" limit ").push_bind(MOST_RANKED).push(") as questions where true");
+        }
+        None => {
+            query.push("questions where listed");
+            narrow(&mut query, filter);
+        }
+    }
     match (after, &filter.words) {
         (Some(spot), None) => {
             query.push(" and id > ").push_bind(spot.id);
@@ -172,7 +185,7 @@ pub async fn jump(
     limit: i64,
 ) -> sqlx::Result<Vec<BankQuestion>> {
     let mut query = selection(filter, reader);
-    query.push("id in (select id from questions where listed");
+    query.push("questions where id in (select id from questions where listed");
     narrow(&mut query, filter);
     if filter.words.is_some() {
         query.push(" order by ");
