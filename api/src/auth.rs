@@ -1,10 +1,8 @@
 //! Who is asking, and whether they may: sessions by bearer token or cookie, and the gate before each route.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use actix_web::body::BoxBody;
-use actix_web::cookie::{Cookie, SameSite, time};
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::middleware::Next;
@@ -22,13 +20,10 @@ use futures_util::future::{Ready, ready};
 use url::Url;
 
 use crate::app::App;
+use crate::cookies::cookie_name;
 use crate::describe::Parameters;
 use crate::error::ApiError;
 use crate::limits::{self, Limit};
-use crate::throttle::Device;
-
-/// How long a device stays known; each sign-in starts it anew.
-const DEVICE_LIFETIME: Duration = Duration::from_secs(365 * 24 * 3600);
 
 /// Who may use a route.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -304,54 +299,6 @@ fn is_foreign(headers: &HeaderMap, public_url: &Url) -> bool {
     let same_host =
         text("host").is_some_and(|host| host == &origin[url::Position::BeforeHost..url::Position::AfterPort]);
     !(ours || same_host)
-}
-
-/// What the cookie of a session is called.
-#[must_use]
-pub(crate) fn cookie_name(config: &HttpConfig) -> &'static str {
-    if is_https(config) { "__Host-bellwork_session" } else { "bellwork_session" }
-}
-
-fn is_https(config: &HttpConfig) -> bool {
-    config.public_url.scheme() == "https"
-}
-
-/// The cookie of a session just opened.
-#[must_use]
-pub(crate) fn cookie(config: &HttpConfig, token: Token) -> Cookie<'static> {
-    bare_cookie(config, cookie_name(config), token.reveal(), config.session_lifetime.absolute)
-}
-
-/// The cookie that makes a browser forget its session.
-#[must_use]
-pub(crate) fn expired_cookie(config: &HttpConfig) -> Cookie<'static> {
-    bare_cookie(config, cookie_name(config), String::new(), Duration::ZERO)
-}
-
-fn device_cookie_name(config: &HttpConfig) -> &'static str {
-    if is_https(config) { "__Host-bellwork_known" } else { "bellwork_known" }
-}
-
-/// The device of `account` that the request comes from, if it has signed in to it before.
-#[must_use]
-pub(crate) fn device(request: &HttpRequest, config: &HttpConfig, key: &str, account: &str) -> Option<Device> {
-    Device::open(request.cookie(device_cookie_name(config))?.value(), key, account)
-}
-
-/// The cookie by which a device of `account` is known again.
-#[must_use]
-pub(crate) fn device_cookie(config: &HttpConfig, device: Device, key: &str, account: &str) -> Cookie<'static> {
-    bare_cookie(config, device_cookie_name(config), device.seal(key, account), DEVICE_LIFETIME)
-}
-
-fn bare_cookie(config: &HttpConfig, name: &'static str, value: String, max_age: Duration) -> Cookie<'static> {
-    Cookie::build(name, value)
-        .path("/")
-        .http_only(true)
-        .same_site(SameSite::Lax)
-        .secure(is_https(config))
-        .max_age(time::Duration::try_from(max_age).unwrap_or(time::Duration::MAX))
-        .finish()
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod caches;
 mod client;
 mod coding;
 mod compression;
+mod cookies;
 mod cursor;
 mod describe;
 mod error;

@@ -15,8 +15,8 @@ use tracing::Instrument;
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::auth::{cookie, device, device_cookie};
 use crate::client::client_address;
+use crate::cookies::{cookie, device, device_cookie};
 use crate::error::ApiError;
 use crate::passwords::Passwords;
 use crate::reply::WithCookie;

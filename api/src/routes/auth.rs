@@ -14,7 +14,8 @@ use utoipa::ToSchema;
 
 use super::links;
 use crate::app::App;
-use crate::auth::{InSession, expired_cookie};
+use crate::auth::InSession;
+use crate::cookies::expired_cookie;
 use crate::error::ApiError;
 use crate::input::Body;
 use crate::limits;

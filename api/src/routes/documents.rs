@@ -12,7 +12,7 @@ use futures_util::future::{Ready, ready};
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use crate::app::App;
-use crate::auth::cookie_name;
+use crate::cookies::cookie_name;
 use crate::describe::{Answers, Description, Takes};
 use crate::error::ApiError;
 use crate::openapi::document;

@@ -15,8 +15,9 @@ use utoipa::ToSchema;
 
 use super::auth::AnyPassword;
 use crate::app::App;
-use crate::auth::{InSession, SignedIn, expired_cookie};
+use crate::auth::{InSession, SignedIn};
 use crate::caches::Caches;
+use crate::cookies::expired_cookie;
 use crate::error::ApiError;
 use crate::input::Body;
 use crate::reply::{Json, NoContent, WithCookie};
