@@ -134,7 +134,7 @@ fn order(filter: &Filter) -> &'static str {
     if filter.words.is_some() { " order by rank desc, id" } else { " order by id" }
 }
 
-/// Up to `limit` questions after `after`: with words the best first, of the first [`MOST_RANKED`] that hold them; otherwise
+/// Up to `limit` questions after `after`: with words the best first, of the first 5,000 that hold them; otherwise
 /// the oldest.
 ///
 /// # Errors
