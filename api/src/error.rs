@@ -68,7 +68,7 @@ pub(crate) enum ApiError {
     KeyReused,
     /// 429: too many attempts at a password, or at what is registered; this long to wait.
     TooManyAttempts(Duration),
-    /// 428: the request does not say which revision it means to change.
+    /// 422: the request does not say which revision it means to change.
     RevisionRequired,
     /// Another status that the web framework chose, such as 400 for a body that broke off.
     Framework(StatusCode),
@@ -124,8 +124,7 @@ impl ApiError {
             Self::Stale => StatusCode::PRECONDITION_FAILED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             Self::NotJson | Self::NotAFile => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Invalid(_) | Self::KeyReused => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::RevisionRequired => StatusCode::PRECONDITION_REQUIRED,
+            Self::Invalid(_) | Self::KeyReused | Self::RevisionRequired => StatusCode::UNPROCESSABLE_ENTITY,
             Self::TooManyAttempts(_) | Self::QuotaExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Framework(status) => *status,
             Self::Overloaded | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,

@@ -31,7 +31,6 @@ const REFUSALS: &[(u16, &str)] = &[
     (413, "The body is larger than the path takes."),
     (415, "The body is of another type than the path takes."),
     (422, "Understood, but wrong: `errors` says where."),
-    (428, "The header If-Match is missing."),
     (429, "Too many requests; `Retry-After` says when to try again."),
     (500, "A mistake of ours."),
     (503, "Overloaded, or a dependency is unavailable; `Retry-After` says when to try again."),

@@ -69,7 +69,7 @@ impl Takes for IfMatch {
 impl Takes for MustMatch {
     fn describe(description: &mut Description) {
         description.header("If-Match", SAYS, Required::True, schema());
-        description.refuses(&[409, 412, 428]);
+        description.refuses(&[409, 412, 422]);
     }
 }
 

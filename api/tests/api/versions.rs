@@ -106,7 +106,7 @@ async fn nobody_overwrites_what_they_have_not_seen(database: PgPool) {
     assert_eq!((&saved.body["content"]["title"], &saved.body["title"]), (&json!("More sums"), &json!("Sums")));
     save(&admin, &id, &seen, &next).await.problem(412);
     save(&admin, &id, "\"no tag of ours\"", &next).await.problem(409);
-    admin.put(&format!("/api/admin/tests/{id}"), &next).await.problem(428);
+    admin.put(&format!("/api/admin/tests/{id}"), &next).await.problem(422);
     let stale = admin.request(Method::POST, &format!("/api/admin/tests/{id}/publish")).header("if-match", &seen);
     Answer::of(stale).await.problem(412);
     next["slug"] = json!("others");
