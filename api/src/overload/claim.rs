@@ -14,15 +14,15 @@ pub(crate) enum Worth {
     Submit,
 }
 
-/// What a worth is worth.
+/// How long each class of requests waits, and how many of it.
 pub(super) struct Patience {
-    /// It is sent away at once if whoever waits longest has waited for so long.
+    /// It is refused at once if the longest waiter has waited this long.
     pub(super) head: Duration,
-    /// It waits no longer than this itself, for all its connections together.
+    /// The longest it waits itself, for all its connections together.
     pub(super) own: Duration,
-    /// It is sent away at once if so many wait.
+    /// It is refused at once if this many wait.
     pub(super) places: usize,
-    /// Its answer is given up after so long.
+    /// Its answer is given up after this time.
     pub(super) answer: Duration,
 }
 

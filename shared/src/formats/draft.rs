@@ -14,7 +14,7 @@ use crate::slugs::{numbered, slug_of};
 
 /// How hard a question is if the file does not say: neither easy nor hard.
 const DEFAULT_DIFFICULTY: i16 = 2;
-/// So many characters of the prompt name a question that has no name.
+/// Characters of the prompt that name a question without a name.
 const NAMING_CHARACTERS: usize = 48;
 
 /// A question as a parser found it.

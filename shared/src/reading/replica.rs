@@ -19,7 +19,7 @@ const LAG_LIMIT: Duration = Duration::from_secs(5);
 /// The primary is asked on a connection of its watcher, however busy its pool is; if it takes longer, it is not heard.
 const ASK_TIMEOUT: Duration = Duration::from_millis(500);
 /// What a replica was known to have, at the latest look that told, counts for so long: less than floors are kept, so that
-/// whoever has no floor any more finds their last write. A primary that is not heard for so long is gone.
+/// whoever has no floor any more finds their last write. A primary that is not heard for this time is gone.
 const KNOWN_LIMIT: Duration = Duration::from_secs(20);
 /// A read that gets no connection by then goes to the primary.
 const ACQUIRE_TIMEOUT: Duration = Duration::from_millis(200);

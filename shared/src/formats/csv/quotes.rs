@@ -4,7 +4,7 @@
 /// What is odd about the quotation marks of a row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Oddity {
-    /// A mark that opened so many lines below the beginning of the row is closed nowhere, or in the midst of a text further
+    /// A mark that opened this many lines below the beginning of the row is closed nowhere, or in the midst of a text further
     /// down. Nobody knows where the row was meant to end.
     Unclosed { below: usize },
     /// There is text behind a closing mark of the cell with this number, from 0.

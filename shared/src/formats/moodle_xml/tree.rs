@@ -116,7 +116,7 @@ struct Walk<'a> {
     open: Vec<Element>,
     /// Text outside of all elements but the root, and the line on which it ends.
     stray: Option<(usize, String)>,
-    /// So many tags are open within a `<text>`.
+    /// How many tags are open within a `<text>`.
     tags: usize,
     elements: usize,
     has_root: bool,
