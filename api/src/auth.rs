@@ -124,9 +124,7 @@ enum Proof {
 /// let in all the same, since others share the address.
 async fn authenticate(request: &HttpRequest, proof: Proof) -> Result<Caller, ApiError> {
     let app = state(request);
-    if !matches!(proof, Proof::Session(token) if app.caches.knows(token)) {
-        limits::check_stranger(request)?;
-    }
+    limits::check_stranger(request, || matches!(proof, Proof::Session(token) if app.caches.knows(token)))?;
     let caller = match proof {
         Proof::Session(token) => by_session(app, token).await,
         Proof::ApiToken(token) => by_api_token(app, token).await,

@@ -130,10 +130,19 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Limiter<C> {
         }
     }
 
-    /// How `subject` stands with `policy`, if this process knows that nothing more may pass. Counts nothing.
+    /// How `subject` stands with `policy`, if this process knows that nothing more may pass, and the request is not
+    /// excused. Counts nothing. Whether it is excused is asked only then.
     #[must_use]
-    pub fn refusal(&self, policy: &'static Policy, subject: Subject) -> Option<Standing> {
+    pub fn refusal(
+        &self,
+        policy: &'static Policy,
+        subject: Subject,
+        is_excused: impl FnOnce() -> bool,
+    ) -> Option<Standing> {
         let standing = self.0.tallies.get(&(policy.name, subject))?.refusal(self.0.redis.now())?;
+        if is_excused() {
+            return None;
+        }
         count_refusals(&[standing]);
         Some(standing)
     }
