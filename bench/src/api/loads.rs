@@ -99,7 +99,8 @@ pub(crate) struct Request {
 }
 
 impl Load {
-    /// What `server` is asked; none if it has no such route. The bare handler is asked for as many bytes as we answer.
+    /// What `server` is asked; none if it has no such route. The bare handler is asked for as many bytes as we answer, with
+    /// the same headers.
     pub(crate) fn requests(&self, world: &World, server: &Running) -> Option<Vec<Request>> {
         let mut requests = Vec::with_capacity(LENGTH);
         for place in 0..LENGTH {
@@ -113,7 +114,7 @@ impl Load {
             if server.kind() == Kind::Bare {
                 let bytes = if request.route == Route::TestUnchanged { 0 } else { *server.sizes.get(&request.path)? };
                 let path = format!("/bytes/{bytes}");
-                request = Request { path, token: String::new(), ..request };
+                request = Request { path, ..request };
             }
             requests.push(request);
         }

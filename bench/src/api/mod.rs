@@ -7,6 +7,7 @@ mod bare;
 mod connections;
 mod http;
 mod loads;
+mod refusals;
 mod report;
 mod servers;
 mod world;
@@ -16,6 +17,7 @@ use clap::Args;
 
 use self::connections::Held;
 use self::loads::{LOADS, Load};
+use self::refusals::Refusals;
 use self::report::Measured;
 use self::servers::{SERVERS, Server, Servers};
 use self::world::World;
@@ -84,8 +86,10 @@ async fn measure_load(
         let Some(requests) = load.requests(world, server) else { continue };
         let mut step =
             Step::begin(format!("Round {round} of {} · {} · {}", arguments.rounds, load.name, server.name()));
+        let before = Refusals::of(server).await?;
         let figures = step.during("", wrk::measure(arguments, server, world, &requests)).await?;
-        step.tick(&format!("{:.0} requests/s", figures.requests_per_s));
+        let refused = Refusals::of(server).await?.since(&before);
+        step.tick(&format!("{:.0} requests/s{refused}", figures.requests_per_s));
         measured.add(load, server, figures);
     }
     Ok(())
