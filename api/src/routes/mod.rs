@@ -387,10 +387,12 @@ pub(crate) fn all() -> Vec<Path> {
     GROUPS.iter().flat_map(|group| (group.paths)()).collect()
 }
 
-/// Registers what `role` serves. Any other path is a 404.
+/// Registers what `role` serves. Any other path is a 404. Paths are tried in the order of their registration, and one with
+/// parameters costs an expression each time: those without come first.
 pub(crate) fn register(services: &mut ServiceConfig, role: Role) {
     let served = GROUPS.iter().filter(|group| group.roles.contains(&role));
-    for path in served.flat_map(|group| (group.paths)()) {
+    let (literal, other): (Vec<_>, Vec<_>) = served.flat_map(|group| (group.paths)()).partition(Path::is_literal);
+    for path in literal.into_iter().chain(other) {
         services.service(path.into_resource());
     }
     services.default_service(web::to(async || -> Result<String, ApiError> { Err(ApiError::NotFound) }));

@@ -239,6 +239,11 @@ impl Path {
         self.pattern
     }
 
+    /// True if it is one path, without parameters.
+    pub(super) fn is_literal(&self) -> bool {
+        !self.pattern.contains('{')
+    }
+
     /// What it answers.
     pub(crate) fn operations(&self) -> &[Operation] {
         &self.operations
