@@ -127,8 +127,11 @@ impl App {
     /// # Errors
     /// If it has not been read yet and the database fails.
     pub(crate) async fn installation(&self) -> Result<&Installation, ApiError> {
+        if let Some(known) = self.installation.get() {
+            return Ok(known);
+        }
         let read = async || installation::read(&mut *self.database.acquire().await?).await;
-        Ok(self.installation.get_or_try_init(read).await?)
+        Ok(Box::pin(self.installation.get_or_try_init(read)).await?)
     }
 
     /// What `query` finds, at a replica that has caught up with `reader` or else at the primary. It may be asked twice, so it

@@ -69,7 +69,7 @@ pub(crate) async fn admit(
             request.extensions_mut().insert(caller);
             let answer = next.call(request).await?;
             if may_write && !answer.status().is_client_error() {
-                state(answer.request()).reading.wrote(user).await;
+                Box::pin(state(answer.request()).reading.wrote(user)).await;
             }
             Ok(answer)
         }
@@ -127,10 +127,10 @@ async fn authenticate(request: &HttpRequest, proof: Proof) -> Result<Caller, Api
     limits::check_stranger(request, || matches!(proof, Proof::Session(token) if app.caches.knows(token)))?;
     let caller = match proof {
         Proof::Session(token) => by_session(app, token).await,
-        Proof::ApiToken(token) => by_api_token(app, token).await,
+        Proof::ApiToken(token) => Box::pin(by_api_token(app, token)).await,
     };
     if let Err(ApiError::Unauthenticated) = caller {
-        limits::count_stranger(request).await?;
+        Box::pin(limits::count_stranger(request)).await?;
     }
     caller
 }
@@ -138,12 +138,17 @@ async fn authenticate(request: &HttpRequest, proof: Proof) -> Result<Caller, Api
 async fn by_session(app: &App, token: Token) -> Result<Caller, ApiError> {
     let session = app.caches.session(&app.database, token).await?.ok_or(ApiError::Unauthenticated)?;
     if session.is_unnoted(Utc::now()) {
-        let mut conn = app.database.acquire().await?;
-        sessions::touch(&mut conn, session.session, app.config.session_lifetime.idle).await?;
-        app.caches.forget(&[cache::Scope::Session(token.hash())]).await;
+        Box::pin(note_use(app, token, session.session)).await?;
     }
     let credential = Credential::Session { id: session.session, expires_at: session.expires_at };
     Ok(Caller { user: session.user, credential })
+}
+
+async fn note_use(app: &App, token: Token, session: SessionId) -> Result<(), ApiError> {
+    let mut conn = app.database.acquire().await?;
+    sessions::touch(&mut conn, session, app.config.session_lifetime.idle).await?;
+    app.caches.forget(&[cache::Scope::Session(token.hash())]).await;
+    Ok(())
 }
 
 async fn by_api_token(app: &App, token: Token) -> Result<Caller, ApiError> {

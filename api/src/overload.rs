@@ -82,7 +82,7 @@ impl Database {
         // Where there is room it waits for PostgreSQL, not for others.
         let longest = if is_exhausted { left } else { worth.patience().own };
         let (waiting, since) = (self.queue.enter(), Instant::now());
-        let acquired = timeout(longest, self.pool.acquire()).await;
+        let acquired = timeout(longest, Box::pin(self.pool.acquire())).await;
         drop(waiting);
         claim.has_waited(since.elapsed());
         let acquired = match acquired {

@@ -40,7 +40,7 @@ pub(super) async fn list(
     };
     // Clients ask for the first page again and again, and for the others once.
     if before.is_some() {
-        return Cached::once(load().await?, Audience::Caller);
+        return Cached::once(Box::pin(load()).await?, Audience::Caller);
     }
     let key = Key { scope: Scope::Notifications(user), name: limit.to_string().into() };
     cached(&app.caches, key, Audience::Caller, load).await

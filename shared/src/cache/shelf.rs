@@ -61,7 +61,7 @@ impl<V: Value> Shelf<V> {
         let shelf = &self.0;
         let Some(limit) = shelf.core.trust(shelf.policy) else {
             shelf.tally.count(Outcome::LocalBypass);
-            return Arc::clone(shelf).fetch(key, load).await;
+            return Box::pin(Arc::clone(shelf).fetch(key, load)).await;
         };
         let stamp = shelf.core.generations.stamp(key.scope);
         match shelf.seen(&key, limit) {

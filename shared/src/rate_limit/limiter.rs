@@ -120,7 +120,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Limiter<C> {
         if let Some(verdict) = inner.decide(&tallies, inner.alone()) {
             return verdict;
         }
-        match inner.ask(&tallies).await {
+        match Box::pin(inner.ask(&tallies)).await {
             Ok(verdict) => verdict,
             Err(away) => {
                 inner.degrade(&away);
