@@ -29,6 +29,7 @@ const REFUSALS: &[(u16, &str)] = &[
     (401, "Nobody is signed in, or the address and the password do not belong together."),
     (403, "Signed in, but not allowed to; or the request comes from another site."),
     (404, "Not found, or somebody else's."),
+    (408, "The body did not arrive in time."),
     (409, "The thing is not in a state for this."),
     (412, "The thing has changed since it was read."),
     (413, "The body is larger than the path takes."),
