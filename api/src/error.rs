@@ -106,43 +106,18 @@ impl ApiError {
             _ => None,
         }
     }
-
-    /// The status of the answer.
-    pub(crate) fn status(&self) -> StatusCode {
-        match self {
-            Self::Malformed(_) => StatusCode::BAD_REQUEST,
-            Self::Unauthenticated | Self::WrongCredentials => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) | Self::NotYourPassword(_) | Self::OutOfScope(_) => StatusCode::FORBIDDEN,
-            Self::NotFound | Self::Missing(_) => StatusCode::NOT_FOUND,
-            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Conflict(_)
-            | Self::Unfitting(_)
-            | Self::EmailTaken
-            | Self::StillRunning
-            | Self::SittingRequired
-            | Self::SittingOver => StatusCode::CONFLICT,
-            Self::Stale => StatusCode::PRECONDITION_FAILED,
-            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
-            Self::NotJson | Self::NotAFile => StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            Self::Invalid(_) | Self::KeyReused | Self::RevisionRequired => StatusCode::UNPROCESSABLE_ENTITY,
-            Self::TooManyAttempts(_) | Self::QuotaExceeded(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Framework(status) => *status,
-            Self::Overloaded | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
-        }
-    }
 }
 
 impl fmt::Display for ApiError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.words().1)
+        f.write_str(self.kind().title)
     }
 }
 
 /// So that handlers can return it. The answer made here names no instance; [`crate::observe`] makes it again with one.
 impl ResponseError for ApiError {
     fn status_code(&self) -> StatusCode {
-        self.status()
+        self.kind().status
     }
 
     fn error_response(&self) -> HttpResponse {

@@ -1,5 +1,7 @@
 //! The OpenAPI document, made of the table of routes and of the types of the handlers.
 
+mod links;
+
 use std::collections::BTreeMap;
 
 use bellwork_shared::api_tokens::scopes::Scope;
@@ -14,6 +16,7 @@ use utoipa::openapi::{
     ContentBuilder, InfoBuilder, License, OpenApi, OpenApiBuilder, Ref, RefOr, Response, ResponseBuilder, ServerBuilder,
 };
 
+use self::links::Finders;
 use crate::auth::Access;
 use crate::describe::Description;
 use crate::limits::Limit;
@@ -26,6 +29,7 @@ const REFUSALS: &[(u16, &str)] = &[
     (401, "Nobody is signed in, or the address and the password do not belong together."),
     (403, "Signed in, but not allowed to; or the request comes from another site."),
     (404, "Not found, or somebody else's."),
+    (408, "The body did not arrive in time."),
     (409, "The thing is not in a state for this."),
     (412, "The thing has changed since it was read."),
     (413, "The body is larger than the path takes."),
@@ -43,11 +47,15 @@ const COOKIE: &str = "cookie";
 /// The document of `paths`, of an installation whose session cookie has that name.
 pub(crate) fn document(paths: &[Path], cookie: &str) -> OpenApi {
     let mut schemas = BTreeMap::new();
+    let finders = Finders::of(paths);
     let mut items = PathsBuilder::new();
     for path in paths {
         let mut item = PathItemBuilder::new();
         for operation in path.operations() {
-            item = item.operation(method(operation.method), described(operation, &mut schemas));
+            let mut description = describe(operation);
+            finders.link(path.pattern(), operation, &mut description);
+            schemas.extend(std::mem::take(&mut description.schemas));
+            item = item.operation(method(operation.method), described(operation, description));
         }
         items = items.path(path.pattern(), item.build());
     }
@@ -70,7 +78,8 @@ pub(crate) fn document(paths: &[Path], cookie: &str) -> OpenApi {
     OpenApiBuilder::new().info(info).servers(Some([server])).paths(items.build()).components(Some(components)).build()
 }
 
-fn described(operation: &Operation, schemas: &mut BTreeMap<String, RefOr<Schema>>) -> utoipa::openapi::path::Operation {
+/// What its types tell, and what all its kind refuse.
+fn describe(operation: &Operation) -> Description {
     let mut description = Description::default();
     (operation.describe)(&mut description);
     description.refuses(operation.also);
@@ -80,10 +89,13 @@ fn described(operation: &Operation, schemas: &mut BTreeMap<String, RefOr<Schema>
         (Access::Anyone, _) => description.refuses(&[403]),
         _ => description.refuses(&[401, 403]),
     }
-    let (tag, name) = names(operation.handler);
+    description
+}
+
+fn described(operation: &Operation, description: Description) -> utoipa::openapi::path::Operation {
     let mut described = OperationBuilder::new()
-        .operation_id(Some(format!("{tag}.{name}")))
-        .tag(tag)
+        .operation_id(Some(operation_id(operation)))
+        .tag(names(operation.handler).0)
         .summary(Some(operation.summary))
         .parameters((!description.parameters.is_empty()).then_some(description.parameters))
         .request_body(description.body);
@@ -99,8 +111,13 @@ fn described(operation: &Operation, schemas: &mut BTreeMap<String, RefOr<Schema>
         let bearer = SecurityRequirement::new(BEARER, operation.scope().map(Scope::name));
         described = described.securities(Some([bearer, SecurityRequirement::new(COOKIE, [] as [&str; 0])]));
     }
-    schemas.extend(description.schemas);
     described.build()
+}
+
+/// Its name in the document, such as `attempts.list`.
+fn operation_id(operation: &Operation) -> String {
+    let (file, function) = names(operation.handler);
+    format!("{file}.{function}")
 }
 
 /// The file and the function of a handler, such as `attempts` and `list`.

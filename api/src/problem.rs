@@ -1,5 +1,7 @@
 //! What an error looks like to clients: `application/problem+json` (RFC 9457).
 
+mod kinds;
+
 use std::ops::RangeInclusive;
 
 use actix_web::HttpResponse;
@@ -8,14 +10,11 @@ use bellwork_shared::api_tokens::scopes::Scope;
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use self::kinds::Kind;
 use crate::error::ApiError;
 
 /// What is sent as `Content-Type` of a problem.
 pub(crate) const PROBLEM_JSON: &str = "application/problem+json";
-/// Before the name of a type of problem that is ours.
-const OURS: &str = "urn:bellwork:problem:";
-/// Before the name of a type of problem that everybody knows.
-const REGISTERED: &str = "https://iana.org/assignments/http-problem-types#";
 /// How long a client is asked to wait while there is too much to do or a store is away, in seconds: random, so that
 /// clients do not all come back at once.
 const COME_BACK_SECONDS: RangeInclusive<u64> = 1..=4;
@@ -58,8 +57,7 @@ impl ApiError {
     /// The answer to a request for the path `instance`.
     #[must_use]
     pub(crate) fn respond(&self, instance: &str) -> HttpResponse {
-        let (name, title, detail) = self.words();
-        let status = self.status();
+        let Kind { status, vocabulary, name, title, detail } = self.kind();
         let (taken, unproved);
         let errors = match self {
             Self::Invalid(errors) | Self::Missing(errors) | Self::Unfitting(errors) => &errors[..],
@@ -74,8 +72,7 @@ impl ApiError {
             }
             _ => &[],
         };
-        let registered = matches!(self, Self::QuotaExceeded(_) | Self::Overloaded);
-        let kind = format!("{}{name}", if registered { REGISTERED } else { OURS });
+        let kind = format!("{vocabulary}{name}");
         let violated_policies = if let Self::QuotaExceeded(exceeded) = self { &exceeded.policies[..] } else { &[] };
         let problem = Problem { kind, title, status: status.as_u16(), detail, instance, errors, violated_policies };
         let mut response = HttpResponse::build(status);
@@ -98,86 +95,6 @@ impl ApiError {
             _ => &mut response,
         };
         response.body(serde_json::to_vec(&problem).expect("a problem holds only strings and a number"))
-    }
-
-    /// The last part of its type, its title and its detail. Types are a contract; the other two are for people.
-    pub(crate) fn words(&self) -> (&'static str, &'static str, &'static str) {
-        match self {
-            Self::Malformed(_) => ("malformed-json", "Malformed JSON", "The body is not JSON."),
-            Self::Unauthenticated => {
-                ("unauthenticated", "Not signed in", "Sign in and send the token, or let your session cookie do so.")
-            }
-            Self::WrongCredentials => (
-                "wrong-credentials",
-                "Wrong address or password",
-                "The address and the password do not belong together.",
-            ),
-            Self::Forbidden(detail) => ("forbidden", "Not allowed", detail),
-            Self::NotYourPassword(_) => {
-                ("wrong-password", "Wrong password", "This needs your own password; see errors.")
-            }
-            Self::OutOfScope(Some(_)) => (
-                "out-of-scope",
-                "Not allowed with this token",
-                "The API token lacks a scope; the header WWW-Authenticate names it.",
-            ),
-            Self::OutOfScope(None) => {
-                ("out-of-scope", "Not allowed with a token", "This needs a session; no API token may do it.")
-            }
-            Self::NotFound | Self::Missing(_) => ("not-found", "Not found", "Not found, or not yours."),
-            Self::MethodNotAllowed(_) => {
-                ("method-not-allowed", "Method not allowed", "This path takes other methods; see the header Allow.")
-            }
-            Self::Conflict(detail) => ("conflict", "Conflict", detail),
-            Self::Unfitting(_) => (
-                "does-not-fit",
-                "Does not fit",
-                "Some of the input does not fit what is there, or the rest; see errors.",
-            ),
-            Self::EmailTaken => ("email-taken", "Address taken", "Somebody has registered with this address."),
-            Self::StillRunning => (
-                "idempotency-key-in-use",
-                "Still running",
-                "A request with this idempotency key is still running; try again.",
-            ),
-            Self::SittingRequired => {
-                ("sitting-required", "Not started", "This test has a time limit: start it, and hand in while it runs.")
-            }
-            Self::SittingOver => ("sitting-over", "Time is over", "This sitting has ended, or its time is over."),
-            Self::Stale => ("stale-revision", "Changed meanwhile", "It was changed since you read it; read it again."),
-            Self::RevisionRequired => (
-                "revision-required",
-                "Precondition required",
-                "Send the ETag that you have read in the header If-Match, so that nobody's work is lost.",
-            ),
-            Self::TooLarge => ("too-large", "Too large", "The body is larger than this path takes."),
-            Self::NotJson => ("not-json", "Unsupported media type", "Send application/json."),
-            Self::NotAFile => (
-                "not-a-file-of-questions",
-                "Unsupported media type",
-                "Send text/plain, text/csv, application/xml or application/json.",
-            ),
-            Self::Invalid(_) => ("invalid-input", "Invalid input", "Some of the input cannot be used; see errors."),
-            Self::KeyReused => (
-                "idempotency-key-reused",
-                "Idempotency key reused",
-                "This idempotency key was used with another body; choose a new one.",
-            ),
-            Self::TooManyAttempts(_) => (
-                "too-many-attempts",
-                "Too many attempts",
-                "There were too many failed attempts; wait as long as the header Retry-After says.",
-            ),
-            Self::Framework(_) => ("bad-request", "Bad request", "The request cannot be understood."),
-            Self::QuotaExceeded(_) => {
-                ("quota-exceeded", "Too many requests", "Too many requests; see Retry-After and violated-policies.")
-            }
-            Self::Overloaded => {
-                ("temporary-reduced-capacity", "Too busy", "The service is overloaded; see Retry-After.")
-            }
-            Self::Unavailable(_) => ("unavailable", "Unavailable", "A dependency is unavailable; try again."),
-            Self::Internal(_) => ("internal", "Internal error", "Something went wrong here; it has been noted."),
-        }
     }
 }
 

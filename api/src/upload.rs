@@ -80,6 +80,7 @@ impl Takes for Upload {
             file.into()
         };
         description.takes("text/plain", file());
+        description.refuses(&[408]);
         for media_type in media_types() {
             // A document of any JSON is a file, too.
             let schema = if media_type == "application/json" { any() } else { file() };

@@ -64,7 +64,7 @@ async fn idle(installation: &Installation, api: &Api, samples: usize) -> anyhow:
     for sample in 0..WARM_UP + samples {
         let submitted = Instant::now();
         let attempt = student.submit(&test, &answers).await;
-        let event = stream.next_of("notification").await.json();
+        let event = stream.data_of("notification").await;
         anyhow::ensure!(event["data"]["attempt_id"] == attempt["id"], "another event came: {event}");
         if sample >= WARM_UP {
             latencies.push(submitted.elapsed());

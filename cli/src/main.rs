@@ -5,7 +5,6 @@
 mod advice;
 mod ages;
 mod commands;
-mod event_stream;
 mod screen;
 mod stores;
 

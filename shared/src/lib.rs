@@ -38,6 +38,7 @@ pub mod retention;
 pub mod reviews;
 pub mod schedules;
 pub mod schemas;
+pub mod server_events;
 pub mod sessions;
 pub mod shutdown;
 pub mod sittings;

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use serde::{Deserialize, Deserializer};
+use serde::{Deserialize, Deserializer, Serialize};
 use utoipa::openapi::RefOr;
 use utoipa::openapi::schema::{
     AdditionalProperties, Array, ArrayBuilder, Object, ObjectBuilder, OneOfBuilder, Schema, Type,
@@ -101,26 +101,6 @@ pub fn number(range: RangeInclusive<f64>) -> RefOr<Schema> {
     number.minimum(Some(*range.start())).maximum(Some(*range.end())).into()
 }
 
-/// Reads what JSON Schema calls an integer: `16.0` is one.
-///
-/// # Errors
-/// If it is none, or no `N`.
-pub fn read_whole<'de, D: Deserializer<'de>, N: TryFrom<i64>>(deserializer: D) -> Result<N, D::Error> {
-    let number = serde_json::Number::deserialize(deserializer)?;
-    let whole = as_whole(&number).and_then(|whole| N::try_from(whole).ok());
-    whole.ok_or_else(|| serde::de::Error::custom("it is no whole number of that size"))
-}
-
-/// Reads the same, or null.
-///
-/// # Errors
-/// If it is neither.
-pub fn read_optional_whole<'de, D: Deserializer<'de>, N: TryFrom<i64>>(deserializer: D) -> Result<Option<N>, D::Error> {
-    let Some(number) = Option::<serde_json::Number>::deserialize(deserializer)? else { return Ok(None) };
-    let whole = as_whole(&number).and_then(|whole| N::try_from(whole).ok());
-    whole.map(Some).ok_or_else(|| serde::de::Error::custom("it is no whole number of that size"))
-}
-
 /// A number that has no fraction, if it is so small that an f64 holds it exactly.
 #[must_use]
 #[expect(clippy::cast_possible_truncation, reason = "a number without fraction below 2^53 is an i64")]
@@ -131,7 +111,7 @@ pub fn as_whole(number: &serde_json::Number) -> Option<i64> {
 }
 
 /// A text of `MIN` to `MAX` characters without NUL.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Text<const MIN: usize, const MAX: usize>(String);
 
@@ -140,6 +120,12 @@ impl<const MIN: usize, const MAX: usize> Text<MIN, MAX> {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The same, unless it is blank.
+    #[must_use]
+    pub fn written(self) -> Option<String> {
+        Some(self.0).filter(|text| !text.trim().is_empty())
     }
 }
 
@@ -171,6 +157,39 @@ impl<const MIN: usize, const MAX: usize> utoipa::ToSchema for Text<MIN, MAX> {
     }
 }
 
+/// A whole number from `MIN` to `MAX`, read from what JSON Schema calls an integer: `16.0` is one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Whole<const MIN: u16, const MAX: u16>(u16);
+
+impl<const MIN: u16, const MAX: u16> Whole<MIN, MAX> {
+    /// How many.
+    #[must_use]
+    pub fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl<'de, const MIN: u16, const MAX: u16> Deserialize<'de> for Whole<MIN, MAX> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let number = serde_json::Number::deserialize(deserializer)?;
+        let whole = as_whole(&number).and_then(|whole| u16::try_from(whole).ok());
+        let whole = whole.filter(|whole| (MIN..=MAX).contains(whole)).map(Self);
+        whole.ok_or_else(|| serde::de::Error::custom(format!("it is a whole number from {MIN} to {MAX}")))
+    }
+}
+
+impl<const MIN: u16, const MAX: u16> utoipa::PartialSchema for Whole<MIN, MAX> {
+    fn schema() -> RefOr<Schema> {
+        whole(MIN.into()..=MAX.into())
+    }
+}
+
+impl<const MIN: u16, const MAX: u16> utoipa::ToSchema for Whole<MIN, MAX> {
+    fn name() -> std::borrow::Cow<'static, str> {
+        format!("Whole{MIN}To{MAX}").into()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -186,5 +205,14 @@ mod tests {
     fn a_text_is_counted_in_characters() {
         let read = |text: &str| Text::<2, 3>::try_from(text.to_owned()).is_ok();
         assert!(read("ab") && read("äöü") && !read("a") && !read("äöüß") && !read("a\0"));
+    }
+
+    #[test]
+    fn a_whole_number_keeps_to_its_bounds() {
+        let read = |json: &str| serde_json::from_str::<Whole<2, 300>>(json).ok().map(Whole::get);
+        assert_eq!((read("2"), read("300"), read("3.0")), (Some(2), Some(300), Some(3)));
+        for json in ["1", "301", "2.5", "-2", "65538", "1e300", "\"2\"", "null"] {
+            assert_eq!(read(json), None, "{json}");
+        }
     }
 }

@@ -100,7 +100,7 @@ async fn a_worker_killed_between_the_commit_of_its_record_and_the_completion() {
     installation.redis.as_ref().unwrap().signal(Signal::Continue);
     assert_eq!(running_jobs(&installation, "ai").await, 1, "Redis knows nothing of the record");
 
-    let event = stream.next_of("notification").await.json();
+    let event = stream.data_of("notification").await;
     assert_eq!(event["data"]["attempt_id"], id);
     assert!(killed.elapsed() < PROMISED, "{:?}", killed.elapsed());
     happened_once(&installation, 1).await;

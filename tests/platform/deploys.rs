@@ -90,9 +90,9 @@ async fn an_api_that_is_told_to_stop_ends_its_streams_and_they_resume_elsewhere(
     assert!(leaving.program.wait(Duration::from_secs(15)).success());
     let student = student.at(&staying.url);
     student.submit(&test, &right_answers(&test)).await;
-    let mut resumed = student.stream(first.id.as_deref()).await;
-    let hello = resumed.next_of("hello").await.json();
+    let mut resumed = student.stream(Some(&first.last_id)).await;
+    let hello = resumed.data_of("hello").await;
     assert_eq!(hello["resumed"], true, "{hello}");
-    let second = resumed.next_of("notification").await.json();
+    let second = resumed.data_of("notification").await;
     assert_eq!(second["seq"], 2, "nothing was missed and nothing came twice");
 }

@@ -1,5 +1,6 @@
 //! The journey of a student, over HTTP only.
 
+use bellwork_tests::events::data;
 use bellwork_tests::installation::Installation;
 use bellwork_tests::mail_server::MailServer;
 
@@ -19,16 +20,16 @@ async fn an_attempt_becomes_a_graded_result_on_the_students_screen() {
     let student = installation.student(&api).await;
     let test = student.test("biology").await;
     let mut stream = student.stream(None).await;
-    let hello = stream.next_of("hello").await.json();
+    let hello = stream.data_of("hello").await;
     assert_eq!(hello["resumed"], false, "{hello}");
 
     let submitted = student.submit(&test, &right_answers(&test)).await;
     assert_eq!(submitted["status"], "queued");
     let id = submitted["id"].as_str().unwrap();
     let event = stream.next_of("notification").await;
-    let notification = event.json();
+    let notification = data(&event);
     assert_eq!(notification["data"]["attempt_id"], id, "{notification}");
-    assert!(event.id.unwrap().ends_with("-1"), "the first of this student");
+    assert!(event.last_id.ends_with("-1"), "the first of this student");
 
     let attempt = student.get(&format!("/api/attempts/{id}")).await;
     assert_eq!((&attempt["status"], &attempt["score"]), (&"graded".into(), &attempt["max_score"]), "{attempt}");

@@ -22,7 +22,7 @@ async fn thirty_students_are_graded_at_once_through_six_shared_sessions() {
         let test = student.test("biology").await;
         let mut stream = student.stream(None).await;
         let submitted = student.submit(&test, &right_answers(&test)).await;
-        let told = stream.next_of("notification").await.json();
+        let told = stream.data_of("notification").await;
         assert_eq!(told["data"]["attempt_id"], submitted["id"], "{told}");
         let attempt = student.get(&format!("/api/attempts/{}", submitted["id"].as_str().unwrap())).await;
         assert_eq!((&attempt["status"], &attempt["score"]), (&"graded".into(), &attempt["max_score"]), "{attempt}");

@@ -99,7 +99,7 @@ async fn whoever_is_told_of_a_result_reads_it() {
     }
     let _workers = installation.workers("");
     join_all(submitted.into_iter().map(async |(student, mut stream, id)| {
-        let told = stream.next_of("notification").await.json();
+        let told = stream.data_of("notification").await;
         assert_eq!(told["data"]["attempt_id"], id.as_str());
         let attempt = student.get(&format!("/api/attempts/{id}")).await;
         assert_eq!(attempt["status"], "graded", "{attempt}");

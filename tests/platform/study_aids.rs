@@ -1,6 +1,7 @@
 //! Study aids on real processes, with an AI server that streams, halts, breaks off and obeys.
 
 use bellwork_tests::ai_server::{AiServer, Manner};
+use bellwork_tests::events::data;
 use bellwork_tests::eventually;
 use bellwork_tests::installation::{Api, Installation};
 use bellwork_tests::program::Program;
@@ -49,7 +50,7 @@ async fn a_student_reads_while_the_model_writes_and_finds_the_whole_afterwards()
     all_jobs_end(&school.installation).await;
     ai.behave(Manner::Halts(explanation()));
     let mut stream = student.stream(None).await;
-    stream.next_of("hello").await;
+    let hello = stream.next_of("hello").await;
     let body = json!({ "attempt_id": attempt["id"], "question_id": attempt["feedback"][0]["question_id"] });
     let (status, accepted) = student.post("/api/ai/explanations", &body).await;
     assert_eq!(status, StatusCode::ACCEPTED, "{accepted}");
@@ -58,8 +59,8 @@ async fn a_student_reads_while_the_model_writes_and_finds_the_whole_afterwards()
     let mut text = String::new();
     while text.is_empty() {
         let event = stream.next_of("progress").await;
-        assert_eq!(event.id, None, "a client resumes after notifications only");
-        let progress = event.json();
+        assert_eq!(event.last_id, hello.last_id, "a client resumes after notifications only");
+        let progress = data(&event);
         assert_eq!(progress["job_id"], job);
         text.push_str(progress["text"].as_str().unwrap_or_default());
     }
@@ -72,8 +73,8 @@ async fn a_student_reads_while_the_model_writes_and_finds_the_whole_afterwards()
     let notification = loop {
         let event = stream.next().await.unwrap();
         match event.kind.as_str() {
-            "progress" => text.push_str(event.json()["text"].as_str().unwrap_or_default()),
-            "notification" => break event.json(),
+            "progress" => text.push_str(data(&event)["text"].as_str().unwrap_or_default()),
+            "notification" => break data(&event),
             _ => {}
         }
     };

@@ -1,63 +1,28 @@
-//! The events of a student's stream, read line by line as the HTML standard says, independent of our own clients.
+//! The events of a student's stream.
 
-use bytes::Bytes;
-use futures_util::StreamExt;
-use futures_util::stream::BoxStream;
+use bellwork_shared::server_events::{EventStream, ServerEvent};
 use serde_json::Value;
 
-/// One event.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Event {
-    /// Its type.
-    pub kind: String,
-    /// Its own id, if it has one.
-    pub id: Option<String>,
-    /// Its data.
-    pub data: String,
-}
-
-impl Event {
-    /// Its data as JSON.
-    ///
-    /// # Panics
-    /// If it is none.
-    #[must_use]
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.data).unwrap_or_else(|error| panic!("{error} in {}", self.data))
-    }
-}
-
 /// An open stream.
-pub struct Events {
-    chunks: BoxStream<'static, reqwest::Result<Bytes>>,
-    unread: Vec<u8>,
-}
+pub struct Events(EventStream<reqwest::Error>);
 
 impl Events {
     /// The events in the body of `response`.
     #[must_use]
     pub fn of(response: reqwest::Response) -> Self {
-        Self { chunks: response.bytes_stream().boxed(), unread: Vec::new() }
+        Self(EventStream::of(response.bytes_stream()))
     }
 
     /// The next event; none when the body ends or breaks.
-    pub async fn next(&mut self) -> Option<Event> {
-        loop {
-            while let Some(end) = self.unread.windows(2).position(|pair| pair == b"\n\n") {
-                let block: Vec<u8> = self.unread.drain(..end + 2).collect();
-                if let Some(event) = parse(&String::from_utf8_lossy(&block)) {
-                    return Some(event);
-                }
-            }
-            self.unread.extend_from_slice(&self.chunks.next().await?.ok()?);
-        }
+    pub async fn next(&mut self) -> Option<ServerEvent> {
+        self.0.next().await.ok().flatten()
     }
 
     /// The next event of that type; others are passed over.
     ///
     /// # Panics
     /// If the stream ends first, or nothing comes in time.
-    pub async fn next_of(&mut self, kind: &str) -> Event {
+    pub async fn next_of(&mut self, kind: &str) -> ServerEvent {
         crate::within(kind, async {
             loop {
                 let event = self.next().await.unwrap_or_else(|| panic!("the stream ended before a {kind}"));
@@ -68,17 +33,21 @@ impl Events {
         })
         .await
     }
+
+    /// The data of the next event of that type.
+    ///
+    /// # Panics
+    /// If the stream ends first, nothing comes in time, or it is no JSON.
+    pub async fn data_of(&mut self, kind: &str) -> Value {
+        data(&self.next_of(kind).await)
+    }
 }
 
-fn parse(block: &str) -> Option<Event> {
-    let (mut kind, mut id, mut data) = ("message".to_owned(), None, Vec::new());
-    for line in block.lines() {
-        match line.split_once(": ").or_else(|| line.split_once(':')) {
-            Some(("event", value)) => value.clone_into(&mut kind),
-            Some(("id", value)) => id = Some(value.to_owned()),
-            Some(("data", value)) => data.push(value),
-            _ => {}
-        }
-    }
-    (!data.is_empty()).then(|| Event { kind, id, data: data.join("\n") })
+/// The data of `event`.
+///
+/// # Panics
+/// If it is no JSON.
+#[must_use]
+pub fn data(event: &ServerEvent) -> Value {
+    serde_json::from_str(&event.data).unwrap_or_else(|error| panic!("{error} in {}", event.data))
 }

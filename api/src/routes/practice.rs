@@ -2,12 +2,12 @@
 
 use actix_web::{HttpRequest, web};
 use bellwork_shared::question_bank::Filter;
-use bellwork_shared::schemas::{read_optional_whole, read_whole};
+use bellwork_shared::schemas::Whole;
 use bellwork_shared::{ledger, practice, sittings};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::question_bank::{check_difficulty, check_name};
+use super::question_bank::Name;
 use super::sittings::{SittingSheet, closing, created};
 use crate::app::App;
 use crate::auth::SignedIn;
@@ -16,27 +16,18 @@ use crate::input::Body;
 use crate::observe::trace_parent;
 use crate::reply::Created;
 
-/// The most questions in a set.
-const MAX_COUNT: u8 = 50;
-
 /// What to practise.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wish {
     /// Only this subject.
-    #[schema(max_length = 64, pattern = "^[^\\u0000]*$")]
-    subject: Option<String>,
+    subject: Option<Name>,
     /// Only this topic.
-    #[schema(max_length = 64, pattern = "^[^\\u0000]*$")]
-    topic: Option<String>,
+    topic: Option<Name>,
     /// Only this difficulty.
-    #[serde(default, deserialize_with = "read_optional_whole")]
-    #[schema(minimum = 1, maximum = 3)]
-    difficulty: Option<i16>,
+    difficulty: Option<Whole<1, 3>>,
     /// How many questions; fewer if there are not that many.
-    #[serde(deserialize_with = "read_whole")]
-    #[schema(minimum = 1, maximum = 50)]
-    count: u8,
+    count: Whole<1, 50>,
 }
 
 /// `POST /api/practice`: first questions that the caller has not met, then those they know least. The set is answered like a
@@ -47,7 +38,8 @@ pub(super) async fn begin(
     request: HttpRequest,
     body: Body<Wish>,
 ) -> Result<Created<SittingSheet>, ApiError> {
-    let (filter, count) = parse(body.value)?;
+    let count = body.value.count.get().into();
+    let filter = Filter::from(body.value);
     let user = caller.user.id;
     let mut tx = app.database.begin().await?;
     let questions = practice::choose(&mut tx, user, &filter, count).await?;
@@ -63,17 +55,15 @@ pub(super) async fn begin(
     created(&app, sitting).await
 }
 
-fn parse(wish: Wish) -> Result<(Filter, usize), ApiError> {
-    if !(1..=MAX_COUNT).contains(&wish.count) {
-        return Err(ApiError::invalid("/count", format!("The count is between 1 and {MAX_COUNT}.")));
+impl From<Wish> for Filter {
+    fn from(wish: Wish) -> Self {
+        Self {
+            subject: wish.subject.and_then(Name::written),
+            topic: wish.topic.and_then(Name::written),
+            difficulty: wish.difficulty.map(|difficulty| difficulty.get().cast_signed()),
+            ..Self::default()
+        }
     }
-    let filter = Filter {
-        subject: check_name("/subject", wish.subject)?,
-        topic: check_name("/topic", wish.topic)?,
-        difficulty: check_difficulty(wish.difficulty)?,
-        ..Filter::default()
-    };
-    Ok((filter, wish.count.into()))
 }
 
 /// Slugs are made of words.

@@ -6,6 +6,7 @@ use bellwork_shared::cache::{Key, Scope};
 use bellwork_shared::practice_tests::QuestionKind;
 use bellwork_shared::question_bank::{self, BankQuestion, BankTopic, Filter, Reader, Spot};
 use bellwork_shared::reading;
+use bellwork_shared::schemas::Text;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use sqlx::PgConnection;
@@ -20,25 +21,26 @@ use crate::input::Query;
 use crate::reply::Json;
 
 const ROUTE: &str = "/api/question-bank";
-/// The longest name of a subject or a topic.
-const MAX_NAME: usize = 64;
-/// The longest search.
-const MAX_WORDS: usize = 200;
 /// The last page that an operator can jump to.
 const MAX_PAGE: u32 = 10_000;
 /// Bytes of a filter's digest in its cursors: enough to notice that it is another.
 const MARK: usize = 8;
+
+/// A subject or a topic; a blank one is none.
+pub(super) type Name = Text<0, 64>;
+/// What is searched for.
+type Words = Text<0, 200>;
 
 /// Which questions, and which part of them.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Search {
     /// What the test is about, such as `mathematics`.
-    #[param(max_length = 64, pattern = "^[^\\u0000]*$")]
-    subject: Option<String>,
+    #[param(inline)]
+    subject: Option<Name>,
     /// What the question is about, such as `linear-equations`.
-    #[param(max_length = 64, pattern = "^[^\\u0000]*$")]
-    topic: Option<String>,
+    #[param(inline)]
+    topic: Option<Name>,
     /// From 1 (easy) to 3.
     #[param(minimum = 1, maximum = 3)]
     difficulty: Option<i16>,
@@ -46,8 +48,8 @@ pub(super) struct Search {
     #[param(inline)]
     kind: Option<QuestionKind>,
     /// Words, "phrases", `or` and `-`; the best come first.
-    #[param(max_length = 200, pattern = "^[^\\u0000]*$")]
-    q: Option<String>,
+    #[param(inline)]
+    q: Option<Words>,
     /// How many at the most; 20 unless told.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
@@ -93,43 +95,25 @@ pub(super) async fn search(
 impl Search {
     fn filter(&mut self) -> Result<Filter, ApiError> {
         Ok(Filter {
-            subject: check_name("/subject", self.subject.take())?,
-            topic: check_name("/topic", self.topic.take())?,
+            subject: self.subject.take().and_then(Name::written),
+            topic: self.topic.take().and_then(Name::written),
             difficulty: check_difficulty(self.difficulty)?,
             kind: self.kind,
-            words: check_text("/q", self.q.take(), MAX_WORDS)?,
+            words: self.q.take().and_then(Words::written),
         })
     }
-}
-
-/// The name of a subject or a topic.
-///
-/// # Errors
-/// 422 if it cannot be one.
-pub(super) fn check_name(pointer: &str, name: Option<String>) -> Result<Option<String>, ApiError> {
-    check_text(pointer, name, MAX_NAME)
 }
 
 /// How hard questions are.
 ///
 /// # Errors
 /// 422 if they cannot be.
-pub(super) fn check_difficulty(difficulty: Option<i16>) -> Result<Option<i16>, ApiError> {
+fn check_difficulty(difficulty: Option<i16>) -> Result<Option<i16>, ApiError> {
     match difficulty {
         Some(difficulty) if !(1..=3).contains(&difficulty) => {
             Err(ApiError::invalid("/difficulty", "The difficulty is between 1 and 3."))
         }
         difficulty => Ok(difficulty),
-    }
-}
-
-fn check_text(pointer: &str, text: Option<String>, most: usize) -> Result<Option<String>, ApiError> {
-    match text {
-        Some(text) if text.contains('\0') => Err(ApiError::invalid(pointer, "It must not hold the character NUL.")),
-        Some(text) if text.chars().count() > most => {
-            Err(ApiError::invalid(pointer, format!("It must not be longer than {most} characters.")))
-        }
-        text => Ok(text.filter(|text| !text.trim().is_empty())),
     }
 }
 
@@ -195,8 +179,8 @@ async fn paged(app: &App, filter: &Filter, page: u32, per_page: Option<u32>) -> 
 #[serde(deny_unknown_fields)]
 pub(super) struct WhichTopics {
     /// Only this subject.
-    #[param(max_length = 64, pattern = "^[^\\u0000]*$")]
-    subject: Option<String>,
+    #[param(inline)]
+    subject: Option<Name>,
     /// How many at the most; 20 unless told.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
@@ -211,7 +195,7 @@ pub(super) async fn topics(
     query: Query<WhichTopics>,
 ) -> Result<Json<Listed<BankTopic>>, ApiError> {
     let WhichTopics { subject, limit, cursor } = query.0;
-    let (subject, page) = (check_name("/subject", subject)?, Page { limit, cursor });
+    let (subject, page) = (subject.and_then(Name::written), Page { limit, cursor });
     let limit = page.limit()?;
     let cursors = Cursors::of(&app, "/api/question-bank/topics").await?;
     let after: Option<(String, String)> = cursors.position(&page)?;

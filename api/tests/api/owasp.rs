@@ -317,6 +317,7 @@ async fn api4_unrestricted_resource_consumption(database: PgPool) {
             let request = admin.request(operation.method.clone(), &operation.at(&nothing)).header("if-match", "*");
             let answer = Answer::of(request.header("content-type", media_type).body(vec![b' '; size])).await;
             assert_eq!(answer.status, 413, "{place} {media_type}: {answer:?}");
+            assert!(operation.said["responses"]["413"].is_object(), "{place} does not say so");
         }
     }
     assert!(lists >= 15, "{lists}");

@@ -451,6 +451,11 @@ async fn a_spent_budget_puts_a_job_off_until_tomorrow_and_marking_goes_on(databa
     assert!(!budget::is_exhausted(&mut conn, DailyBudget::default(), student.id).await.unwrap());
 }
 
+/// A form, as a request or its row holds it.
+fn read<A: Aid>(asked: Value) -> A {
+    serde_json::from_value(asked).unwrap()
+}
+
 #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
 async fn without_a_server_rules_make_all_three(database: PgPool) {
     let scene = Scene::new(&database, Marker::Rubric).await;
@@ -460,7 +465,7 @@ async fn without_a_server_rules_make_all_three(database: PgPool) {
     let text = explained.result()["result"]["explanation"].as_str().unwrap();
     assert!(text.ends_with("So it is."), "{text}");
 
-    let asked = StudyPlanAsked { subject: Some("reading".to_owned()), days: 3, minutes_per_day: 60 };
+    let asked: StudyPlanAsked = read(json!({ "subject": "reading", "days": 3, "minutes_per_day": 60 }));
     let plan = PlanStudy { aid_id: scene.order(&student, JobId::new(), &asked).await };
     let planned = scene.stage.perform(&plan).await.unwrap();
     let result = &planned.result()["result"];
@@ -470,7 +475,7 @@ async fn without_a_server_rules_make_all_three(database: PgPool) {
     );
     assert_eq!(planned.result()["made_by"], "rules");
 
-    let asked = FlashcardsAsked { attempt_id: Some(student.attempt), subject: None, topic: None, count: 2 };
+    let asked: FlashcardsAsked = read(json!({ "attempt_id": student.attempt, "count": 2 }));
     let cards = MakeFlashcards { aid_id: scene.order(&student, JobId::new(), &asked).await };
     let made = scene.stage.perform(&cards).await.unwrap();
     let cards = made.result()["result"]["cards"].as_array().unwrap();
@@ -500,16 +505,16 @@ async fn plans_and_cards_of_a_model_keep_to_what_was_asked(database: PgPool) {
     let server = ChatServer::start(script).await;
     let scene = Scene::at(&database, &server).await;
     let student = scene.student("Zoe", WRITTEN).await;
-    let plan = async |minutes_per_day| {
-        let asked = StudyPlanAsked { subject: None, days: 1, minutes_per_day };
+    let plan = async |minutes_per_day: u16| {
+        let asked: StudyPlanAsked = read(json!({ "days": 1, "minutes_per_day": minutes_per_day }));
         let aid_id = scene.order(&student, JobId::new(), &asked).await;
         scene.stage.perform(&PlanStudy { aid_id }).await
     };
     assert_eq!(plan(60).await.unwrap().result()["result"]["days"], json!([good_day]));
     let failure = plan(50).await.unwrap_err().to_string();
     assert!(failure.contains("names the topic \"spaceships\""), "{failure}");
-    let cards = async |subject: &str, count| {
-        let asked = FlashcardsAsked { attempt_id: None, subject: Some(subject.to_owned()), topic: None, count };
+    let cards = async |subject: &str, count: u16| {
+        let asked: FlashcardsAsked = read(json!({ "subject": subject, "count": count }));
         let aid_id = scene.order(&student, JobId::new(), &asked).await;
         scene.stage.perform(&MakeFlashcards { aid_id }).await
     };

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use bellwork_shared::ai::aids;
-use bellwork_shared::ai::forms::{Flashcard, Flashcards, FlashcardsAsked};
+use bellwork_shared::ai::forms::{Flashcard, Flashcards, FlashcardsAsked, Name};
 use bellwork_shared::ai::seen_questions::{self, Choosing, SeenQuestion};
 use bellwork_shared::ids::{AidId, JobId};
 use serde::{Deserialize, Serialize};
@@ -52,9 +52,9 @@ impl Job for MakeFlashcards {
         let mut conn = context.platform.database.acquire().await?;
         let asked = aids::asked::<FlashcardsAsked>(&mut conn, self.aid_id).await?;
         let Some((user, asked)) = asked else { return Ok(None) };
-        let choosing =
-            Choosing { attempt: asked.attempt_id, subject: asked.subject.as_deref(), topic: asked.topic.as_deref() };
-        let questions = seen_questions::worst(&mut conn, user, choosing, asked.count.into()).await?;
+        let (subject, topic) = (asked.subject.as_ref().map(Name::as_str), asked.topic.as_ref().map(Name::as_str));
+        let choosing = Choosing { attempt: asked.attempt_id, subject, topic };
+        let questions = seen_questions::worst(&mut conn, user, choosing, asked.count.get().into()).await?;
         drop(conn);
         if questions.is_empty() {
             return Ok(None);
@@ -62,7 +62,7 @@ impl Job for MakeFlashcards {
         let Some(tutor) = context.platform.marker.tutor() else {
             return Ok(Some(Finished::by_rules(user, by_rules(&questions))));
         };
-        let written = desk::write(&context, tutor, &commission(&questions, asked.count), checked).await?;
+        let written = desk::write(&context, tutor, &commission(&questions, asked.count.get().into()), checked).await?;
         Ok(Some(Finished::written(user, written)))
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use bellwork_shared::ai::aids;
-use bellwork_shared::ai::forms::{StudyDay, StudyPlan, StudyPlanAsked, StudyTask};
+use bellwork_shared::ai::forms::{Name, StudyDay, StudyPlan, StudyPlanAsked, StudyTask};
 use bellwork_shared::ids::{AidId, JobId};
 use bellwork_shared::topics::{self, TopicStanding};
 use serde::{Deserialize, Serialize};
@@ -56,13 +56,16 @@ impl Job for PlanStudy {
         let mut conn = context.platform.database.acquire().await?;
         let asked = aids::asked::<StudyPlanAsked>(&mut conn, self.aid_id).await?;
         let Some((user, asked)) = asked else { return Ok(None) };
-        let topics = topics::weakest(&mut conn, user, asked.subject.as_deref(), TOPICS).await?;
+        let topics = topics::weakest(&mut conn, user, asked.subject.as_ref().map(Name::as_str), TOPICS).await?;
         drop(conn);
         if topics.is_empty() {
             return Ok(None);
         }
         let Some(tutor) = context.platform.marker.tutor() else {
-            return Ok(Some(Finished::by_rules(user, planner::plan(&topics, asked.days, asked.minutes_per_day))));
+            return Ok(Some(Finished::by_rules(
+                user,
+                planner::plan(&topics, asked.days.get().into(), asked.minutes_per_day.get().into()),
+            )));
         };
         let written = desk::write(&context, tutor, &commission(&topics, &asked), checked).await?;
         Ok(Some(Finished::written(user, written)))
@@ -96,8 +99,8 @@ fn commission(topics: &[TopicStanding], asked: &StudyPlanAsked) -> Commission<'s
         written: None,
         schema: schema(),
         readable: &["summary", "activity"],
-        usual: USUAL_DAY * asked.days as usize,
-        longest: LONGEST_DAY * u64::from(asked.days) + LONGEST_REST,
+        usual: USUAL_DAY * usize::from(asked.days.get()),
+        longest: LONGEST_DAY * u64::from(asked.days.get()) + LONGEST_REST,
     }
 }
 

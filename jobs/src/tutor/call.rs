@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bellwork_shared::server_events::ServerEvents;
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -10,7 +11,6 @@ use tokio::time::{Instant, sleep_until, timeout};
 use super::live::Live;
 use super::meter::Meter;
 use super::reply::{Part, Said};
-use super::server_events::ServerEvents;
 use super::{Tutor, refusal, reply, unreachable};
 use crate::failure::Failure;
 
@@ -122,12 +122,12 @@ impl Tutor {
             };
             let Some(chunk) = chunk else { break };
             patience = Instant::now() + self.server.timeout;
-            let Ok(parts) = events.read(&chunk, LONGEST_BODY) else { return Ok(Answer::Odd(too_long())) };
+            let Ok(parts) = events.read(&chunk) else { return Ok(Answer::Odd(too_long())) };
             for part in parts {
-                if part.trim() == DONE {
+                if part.data.trim() == DONE {
                     return Ok(heard(said, meter));
                 }
-                match reply::part(&part) {
+                match reply::part(&part.data) {
                     Err(failure) => return Ok(Answer::Odd(failure)),
                     Ok(part) => take(part, &mut said, live, meter),
                 }

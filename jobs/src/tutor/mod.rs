@@ -16,7 +16,6 @@ mod prose;
 mod refusal;
 pub(crate) mod reply;
 mod request;
-mod server_events;
 #[cfg(test)]
 mod tests;
 

@@ -6,7 +6,7 @@ use utoipa::openapi::{RefOr, Schema};
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::ids::{AttemptId, QuestionId};
-use crate::schemas::{self, read_whole};
+use crate::schemas::{self, Text, Whole};
 
 /// What there is to ask for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, sqlx::Type, ToSchema)]
@@ -28,6 +28,15 @@ pub trait Aid: Serialize + DeserializeOwned + Send + Sync + 'static {
     /// What is made.
     type Result: Serialize + DeserializeOwned + Send + Sync + 'static;
 }
+
+/// A subject or a topic, as a request names it.
+pub type Name = Text<1, 100>;
+/// How many days a plan covers: one for longer would be outdated before its end.
+pub type PlanDays = Whole<1, 30>;
+/// From a short break to a working day.
+pub type PlanMinutes = Whole<10, 480>;
+/// How many cards there may be: more at once are not learnt.
+pub type CardCount = Whole<1, 30>;
 
 /// An explanation of one's answer to a question of a graded attempt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -55,16 +64,11 @@ pub struct Explanation {
 pub struct StudyPlanAsked {
     /// Only this one; none: all that the student has been tested in.
     #[serde(default)]
-    #[schema(min_length = 1, max_length = 100, pattern = r"^[^\u0000]*$")]
-    pub subject: Option<String>,
+    pub subject: Option<Name>,
     /// How many days the plan covers.
-    #[serde(deserialize_with = "read_whole")]
-    #[schema(minimum = 1, maximum = 30)]
-    pub days: u32,
+    pub days: PlanDays,
     /// The most time on each day, in minutes.
-    #[serde(deserialize_with = "read_whole")]
-    #[schema(minimum = 10, maximum = 480)]
-    pub minutes_per_day: u32,
+    pub minutes_per_day: PlanMinutes,
 }
 
 /// What to do on each of some days.
@@ -108,18 +112,17 @@ pub struct FlashcardsAsked {
     pub attempt_id: Option<AttemptId>,
     /// A subject.
     #[serde(default)]
-    pub subject: Option<String>,
+    pub subject: Option<Name>,
     /// A topic of the subject.
     #[serde(default)]
-    pub topic: Option<String>,
+    pub topic: Option<Name>,
     /// The most cards to make.
-    #[serde(deserialize_with = "read_whole")]
-    pub count: u32,
+    pub count: CardCount,
 }
 
 impl PartialSchema for FlashcardsAsked {
     fn schema() -> RefOr<Schema> {
-        let (name, count) = (schemas::text(1..=100), schemas::whole(1..=30));
+        let (name, count) = (Name::schema(), CardCount::schema());
         let attempt = [
             ("attempt_id", AttemptId::schema()),
             ("subject", schemas::null()),

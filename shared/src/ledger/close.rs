@@ -30,6 +30,8 @@ pub async fn close_done(
         return close_childless(conn, id, result).await;
     }
     let new = Columns::of(children);
+    // The insertion repeats that of `insert`: one text for both would let every acceptance plan an update of all
+    // partitions, and take twice as long.
     let closed = sqlx::query_scalar!(
         r#"
         with closed as (

@@ -1,17 +1,15 @@
 //! Flashcards from questions that one has answered.
 
-use std::ops::RangeInclusive;
-
 use actix_web::{HttpRequest, web};
 use bellwork_jobs::kinds::make_flashcards::MakeFlashcards;
 use bellwork_shared::ai::aids::StudyAid;
-use bellwork_shared::ai::forms::{Flashcards, FlashcardsAsked};
+use bellwork_shared::ai::forms::{Flashcards, FlashcardsAsked, Name};
 use bellwork_shared::ai::seen_questions::{self, Choosing};
 use bellwork_shared::attempts::{self, AttemptStatus};
 use bellwork_shared::ids::AidId;
 use sqlx::PgConnection;
 
-use super::{AidOrdered, Order, check_name, check_number};
+use super::{AidOrdered, Order};
 use crate::app::App;
 use crate::auth::SignedIn;
 use crate::cursor::{Listed, Page};
@@ -19,9 +17,6 @@ use crate::error::ApiError;
 use crate::idempotency::{IdempotencyKey, Remembered};
 use crate::input::{Body, Id, Query};
 use crate::reply::{Accepted, Json};
-
-/// More at once are not learnt.
-const COUNT: RangeInclusive<u32> = 1..=30;
 
 /// `POST /api/ai/flashcards`
 pub(in crate::routes) async fn ask(
@@ -56,9 +51,6 @@ pub(in crate::routes) async fn show(
 }
 
 async fn check(app: &App, caller: &SignedIn, asked: &FlashcardsAsked) -> Result<(), ApiError> {
-    check_number("/count", asked.count, COUNT)?;
-    check_name("/subject", asked.subject.as_deref())?;
-    check_name("/topic", asked.topic.as_deref())?;
     match (asked.attempt_id, &asked.subject, &asked.topic) {
         (Some(_), None, None) | (None, Some(_), _) => {}
         (Some(_), _, _) => return Err(ApiError::invalid("/attempt_id", "Name an attempt, or a subject, not both.")),
@@ -66,7 +58,7 @@ async fn check(app: &App, caller: &SignedIn, asked: &FlashcardsAsked) -> Result<
     }
     let mut conn = app.database.acquire().await?;
     check_attempt(&mut conn, caller, asked).await?;
-    let (subject, topic) = (asked.subject.as_deref(), asked.topic.as_deref());
+    let (subject, topic) = (asked.subject.as_ref().map(Name::as_str), asked.topic.as_ref().map(Name::as_str));
     let choosing = Choosing { attempt: asked.attempt_id, subject, topic };
     if seen_questions::worst(&mut conn, caller.user.id, choosing, 1).await?.is_empty() {
         return Err(ApiError::Conflict("Cards are made from questions that you have answered: take a test first."));

@@ -32,8 +32,6 @@ use crate::reply::{Accepted, Json};
 
 /// The name of the daily budget among the policies that a request can violate.
 const BUDGET: &str = "ai-daily-budget";
-/// The longest name of a subject or a topic, in characters.
-const LONGEST_NAME: usize = 100;
 
 /// A study aid that waits to be made.
 #[derive(Serialize, ToSchema)]
@@ -109,20 +107,4 @@ async fn show<A: Aid>(
     let find = async |conn: &mut PgConnection| aids::find(conn, caller.user.id, id).await;
     let aid = app.read(caller.reader(), find).await?;
     aid.map(Json).ok_or(ApiError::NotFound)
-}
-
-/// A name that a query may hold.
-fn check_name(pointer: &'static str, name: Option<&str>) -> Result<(), ApiError> {
-    let Some(name) = name else { return Ok(()) };
-    if (1..=LONGEST_NAME).contains(&name.chars().count()) && !name.contains('\0') {
-        return Ok(());
-    }
-    Err(ApiError::invalid(pointer, format!("A name has 1 to {LONGEST_NAME} characters, and no NUL.")))
-}
-
-fn check_number(pointer: &'static str, number: u32, range: std::ops::RangeInclusive<u32>) -> Result<(), ApiError> {
-    if range.contains(&number) {
-        return Ok(());
-    }
-    Err(ApiError::invalid(pointer, format!("It is between {} and {}.", range.start(), range.end())))
 }

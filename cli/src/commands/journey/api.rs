@@ -8,6 +8,7 @@ use bellwork_shared::attempts::{AttemptStatus, Feedback};
 use bellwork_shared::ids::{AttemptId, JobId, QuestionId, TestId, UserId};
 use bellwork_shared::points::Points;
 use bellwork_shared::practice_tests::{Choice, QuestionKind, TimeLimit};
+use bellwork_shared::server_events::EventStream;
 use reqwest::header::{ACCEPT, AUTHORIZATION};
 use reqwest::{RequestBuilder, Response};
 use serde::de::DeserializeOwned;
@@ -16,12 +17,14 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::advice::advised;
-use crate::event_stream::EventStream;
 
 /// A server that is there accepts a connection within this time.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// Every answer but the stream is complete within this time.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(15);
+
+/// The student's live events.
+pub(super) type Events = EventStream<reqwest::Error>;
 
 /// Who registers.
 #[derive(Debug, Serialize)]
@@ -181,12 +184,12 @@ impl Api {
     }
 
     /// The student's live events, after the one with `last_id`.
-    pub(super) async fn open_stream(&self, last_id: Option<&str>) -> anyhow::Result<EventStream> {
+    pub(super) async fn open_stream(&self, last_id: Option<&str>) -> anyhow::Result<Events> {
         let mut request = self.client.get(self.at("/notifications/stream")).header(ACCEPT, "text/event-stream");
         if let Some(id) = last_id {
             request = request.header("Last-Event-ID", id);
         }
-        self.send("The event stream", request).await.map(EventStream::new)
+        self.send("The event stream", request).await.map(|response| EventStream::of(response.bytes_stream()))
     }
 
     /// Hands answers in, once however often it is sent with this key.

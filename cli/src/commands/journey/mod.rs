@@ -20,9 +20,8 @@ use url::Url;
 use uuid::Uuid;
 
 use crate::advice::{Misuse, advised};
-use crate::event_stream::EventStream;
 use crate::screen::Screen;
-use api::{Api, Attempt, Leaderboard, Profile, Submission, Test};
+use api::{Api, Attempt, Events, Leaderboard, Profile, Submission, Test};
 use report::Report;
 use waiting::Arrival;
 
@@ -83,7 +82,7 @@ impl Journey {
         &self,
         api: &Api,
         submission: &Submission,
-        stream: EventStream,
+        stream: Events,
         report: &mut Report<'_>,
     ) -> anyhow::Result<Arrival> {
         let key = Uuid::new_v4();
@@ -137,7 +136,7 @@ async fn choose_test(api: &Api, report: &mut Report<'_>) -> anyhow::Result<Test>
     Ok(test)
 }
 
-async fn listen(api: &Api, report: &mut Report<'_>) -> anyhow::Result<EventStream> {
+async fn listen(api: &Api, report: &mut Report<'_>) -> anyhow::Result<Events> {
     let began = Instant::now();
     let mut stream = api.open_stream(None).await?;
     let first = tokio::time::timeout(HELLO_PATIENCE, stream.next()).await;

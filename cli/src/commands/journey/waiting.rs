@@ -5,13 +5,13 @@ use std::time::{Duration, Instant};
 use bellwork_shared::events::Progress;
 use bellwork_shared::ids::{AttemptId, JobId};
 use bellwork_shared::notifications::Notification;
+use bellwork_shared::server_events::{ServerEvent, StreamError};
 use serde_json::Value;
 use uuid::Uuid;
 
-use super::api::{Accepted, Api};
+use super::api::{Accepted, Api, Events};
 use super::report::Report;
 use crate::advice::advised;
-use crate::event_stream::{Event, EventStream, StreamError};
 
 /// The kind of notification that says that grading was given up.
 const FAILED: &str = "attempt_failed";
@@ -47,12 +47,7 @@ pub(super) struct Arrival {
 }
 
 /// Shows what arrives until it is the notification about the attempt.
-pub(super) async fn wait(
-    api: &Api,
-    wait: Wait,
-    stream: EventStream,
-    report: &mut Report<'_>,
-) -> anyhow::Result<Arrival> {
+pub(super) async fn wait(api: &Api, wait: Wait, stream: Events, report: &mut Report<'_>) -> anyhow::Result<Arrival> {
     let mut watch = Watch { api, stream, last_id: None, progress_events: 0 };
     loop {
         let Some(event) = next_event(&mut watch, &wait, report).await? else {
@@ -75,7 +70,11 @@ pub(super) async fn wait(
 }
 
 /// The next event, or nothing when patience has ended.
-async fn next_event(watch: &mut Watch<'_>, wait: &Wait, report: &mut Report<'_>) -> anyhow::Result<Option<Event>> {
+async fn next_event(
+    watch: &mut Watch<'_>,
+    wait: &Wait,
+    report: &mut Report<'_>,
+) -> anyhow::Result<Option<ServerEvent>> {
     let mut next = std::pin::pin!(watch.next());
     loop {
         match tokio::time::timeout(TICK, &mut next).await {
@@ -88,14 +87,14 @@ async fn next_event(watch: &mut Watch<'_>, wait: &Wait, report: &mut Report<'_>)
 
 struct Watch<'a> {
     api: &'a Api,
-    stream: EventStream,
+    stream: Events,
     last_id: Option<String>,
     progress_events: u32,
 }
 
 impl Watch<'_> {
     /// The next event. A stream that ended is opened again where it ended, as a browser does it, until it opens.
-    async fn next(&mut self) -> anyhow::Result<Event> {
+    async fn next(&mut self) -> anyhow::Result<ServerEvent> {
         loop {
             match self.stream.next().await {
                 Ok(Some(event)) => return Ok(event),
@@ -113,7 +112,7 @@ impl Watch<'_> {
         }
     }
 
-    fn progress(&mut self, event: &Event, after: Duration, report: &mut Report<'_>) -> anyhow::Result<()> {
+    fn progress(&mut self, event: &ServerEvent, after: Duration, report: &mut Report<'_>) -> anyhow::Result<()> {
         self.progress_events += 1;
         let progress: Progress = serde_json::from_str(&event.data)?;
         report.progress(&progress, after)
@@ -132,7 +131,7 @@ fn mentions(data: &Value, id: &str) -> bool {
 fn arrival(
     wait: Wait,
     progress_events: u32,
-    event: Event,
+    event: ServerEvent,
     notification: Notification,
     notified: Duration,
 ) -> anyhow::Result<Arrival> {
