@@ -10,7 +10,7 @@ use uuid::Uuid;
 use crate::program::{Program, programs};
 use crate::servers::{Folder, PrivatePostgres, PrivateRedis, of_test_run};
 use crate::student::{Student, client};
-use crate::{eventually, free_port};
+use crate::{eventually, free_port, patient_redis};
 
 /// A database of its own with the practice tests in it, a prefix of its own, and the environment of its programs.
 #[derive(Debug)]
@@ -165,8 +165,7 @@ impl Installation {
     /// # Panics
     /// If Redis does not answer.
     pub async fn redis_connection(&self) -> MultiplexedConnection {
-        let client = redis::Client::open(self.environment["REDIS_URL"].as_str()).expect("the address is ours");
-        client.get_multiplexed_async_connection().await.expect("Redis runs")
+        patient_redis(self.variable("REDIS_URL")).await.expect("Redis runs")
     }
 
     /// The value of a variable of its programs.

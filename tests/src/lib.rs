@@ -46,6 +46,17 @@ pub async fn eventually<T, Fut: Future<Output = Option<T>>>(what: &str, mut look
     .await
 }
 
+/// A connection to the Redis at `url` that waits for its answers: half a second, the client's own patience, is not enough
+/// while the machine is busy.
+///
+/// # Errors
+/// If nobody is there.
+pub async fn patient_redis(url: &str) -> redis::RedisResult<redis::aio::MultiplexedConnection> {
+    let patience =
+        redis::AsyncConnectionConfig::new().set_connection_timeout(Some(DEADLINE)).set_response_timeout(Some(DEADLINE));
+    redis::Client::open(url)?.get_multiplexed_async_connection_with_config(&patience).await
+}
+
 /// A port that was free a moment ago.
 #[must_use]
 pub fn free_port() -> u16 {

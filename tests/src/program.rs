@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
+use crate::DEADLINE;
+
 /// A running process; killed when it is dropped.
 #[derive(Debug)]
 pub struct Program {
@@ -69,14 +71,14 @@ impl Program {
     /// Waits until it ends by itself.
     ///
     /// # Panics
-    /// If it does not.
-    pub fn wait(&mut self, patience: Duration) -> ExitStatus {
+    /// If it does not before the deadline.
+    pub fn wait(&mut self) -> ExitStatus {
         let started = Instant::now();
         loop {
             if let Some(status) = self.child.try_wait().expect("it is our child") {
                 return status;
             }
-            assert!(started.elapsed() < patience, "{} did not end", self.name);
+            assert!(started.elapsed() < DEADLINE, "{} did not end", self.name);
             std::thread::sleep(Duration::from_millis(20));
         }
     }

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::program::{Program, Signal};
-use crate::{eventually, free_port};
+use crate::{eventually, free_port, patient_redis};
 
 /// A folder that goes with its owner.
 #[derive(Debug)]
@@ -124,7 +124,7 @@ impl PrivateRedis {
     }
 
     async fn connect(&self) -> redis::RedisResult<redis::aio::MultiplexedConnection> {
-        redis::Client::open(self.url())?.get_multiplexed_async_connection().await
+        patient_redis(&self.url()).await
     }
 }
 

@@ -1,13 +1,11 @@
 //! A student (or an admin) who uses the API over HTTP only.
 
-use std::time::Duration;
-
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::events::Events;
-use crate::eventually;
+use crate::{DEADLINE, eventually};
 
 /// Somebody who is logged in.
 #[derive(Clone, Debug)]
@@ -28,7 +26,7 @@ pub struct Student {
 #[must_use]
 pub fn client() -> Client {
     bellwork_shared::telemetry::install_tls();
-    Client::builder().connect_timeout(Duration::from_secs(5)).build().expect("the defaults can be used")
+    Client::builder().connect_timeout(DEADLINE).build().expect("the defaults can be used")
 }
 
 impl Student {

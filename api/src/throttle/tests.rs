@@ -2,6 +2,7 @@ use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use bellwork_queue::Server;
+use bellwork_tests::{DEADLINE, within};
 use tokio::net::TcpListener;
 use uuid::Uuid;
 
@@ -11,12 +12,15 @@ use crate::passwords::Passwords;
 use crate::sign_in::check_to_the_end;
 
 /// So much patience that a busy machine changes nothing.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = DEADLINE;
+/// Failures that close the doors of an account from an address for a quarter of an hour.
+const MANY: u32 = 15;
 
 fn throttle() -> Throttle {
     let url = std::env::var("TEST_REDIS_URL").expect("TEST_REDIS_URL is set: scripts/test does it");
     let server: Server = url.parse().unwrap();
-    Throttle::new(server.connection(), &format!("test-{}", Uuid::new_v4().simple()), PATIENCE)
+    let connection = server.with_timeouts(PATIENCE, PATIENCE).connection();
+    Throttle::new(connection, &format!("test-{}", Uuid::new_v4().simple()), PATIENCE)
 }
 
 fn attempt(account: &str, host: u8, device: Option<Device>) -> Attempt {
@@ -76,34 +80,57 @@ async fn fill(throttle: &Throttle, attempt: &Attempt) -> u32 {
     let_through
 }
 
+/// The most that a bucket lets through in this time: those that are free or forgiven, and one for each door that opens
+/// again, after one second, two, four and so on.
+fn most(rule: Rule, took: Duration) -> u32 {
+    let forgiven = took.as_secs() / rule.forgiven_in.as_secs();
+    let longest = took.as_secs() / rule.longest.as_secs();
+    rule.free + u32::try_from(forgiven + longest).unwrap() + (took.as_secs() + 1).ilog2()
+}
+
+/// Whether `let_through` is what a bucket lets through that was filled since `began`, however slowly.
+#[track_caller]
+fn assert_filled(rule: Rule, let_through: u32, began: Instant) {
+    let most = most(rule, began.elapsed());
+    assert!((rule.free..=most).contains(&let_through), "{let_through}, and not {} to {most}", rule.free);
+}
+
+/// What Redis says to an attempt, and when by its clock.
+async fn told(throttle: &Throttle, keys: &Keys, counting: Counting) -> (Result<usize, Wait>, u64) {
+    let mut call = prepared(&CHARGE, keys);
+    call.arg(counting.name()).arg(1);
+    for rule in RULES {
+        call.arg(rule.free).arg(milliseconds(rule.forgiven_in)).arg(milliseconds(rule.longest));
+    }
+    let (wait, last, now) = call.invoke_async::<(u64, usize, u64)>(&mut throttle.redis.clone()).await.unwrap();
+    (if wait == 0 { Ok(last) } else { Err(Wait(Duration::from_millis(wait))) }, now)
+}
+
 #[tokio::test]
 async fn redis_and_the_process_count_alike() {
+    // The process counts by Redis's clock, so that both see the same instants.
+    let epoch = Instant::now();
     for device in [None, Some(Device::random())] {
         let attempt = attempt("ada@example.com", 1, device);
         let (throttle, local) = (throttle(), Local::default());
         let keys = throttle.keys(&attempt);
         let counting = if device.is_some() { Counting::Own } else { Counting::Login };
         for step in 0..40 {
-            let now = Instant::now();
-            let here = local.ask(now, &keys, counting, 1);
-            let there = throttle.ask(&keys, counting, 1).await;
-            match (here, there) {
-                (Ok(here), Ok(there)) => assert_eq!(here, there.last, "step {step}"),
-                (Err(Wait(here)), Err(Wait(there))) => {
-                    assert!(here.abs_diff(there) < Duration::from_millis(500), "step {step}: {here:?} and {there:?}");
-                }
-                different => panic!("step {step}: {different:?}"),
-            }
+            let (there, at) = told(&throttle, &keys, counting).await;
+            let now = epoch + Duration::from_millis(at);
+            assert_eq!(local.ask(now, &keys, counting, 1), there, "step {step}");
             if step % 3 == 1
-                && let Ok(charge) = there
+                && let Ok(last) = there
             {
-                local.take_back(&keys, charge.last, now);
+                local.take_back(&keys, last, now);
+                let charge = Charge { last, at: At::Redis(at) };
                 throttle.take_back(Charged { keys: keys.clone(), charge }).await;
             }
-            if step % 4 == 3 {
+            // The doors are closed by then, and the waits were compared.
+            if step % 16 == 15 {
                 let last = if device.is_some() { 1 } else { 4 };
                 local.forgive(&keys, last);
-                let charge = Charge { last, at: At::Here(now) };
+                let charge = Charge { last, at: At::Redis(at) };
                 throttle.forgive(Charged { keys: keys.clone(), charge }).await;
                 // From now on the address is known in Redis, which the process alone does not know.
                 let mut redis = throttle.redis.clone();
@@ -115,35 +142,62 @@ async fn redis_and_the_process_count_alike() {
 
 #[tokio::test]
 async fn many_attempts_at_once_gain_nothing() {
-    let (throttle, attempt) = (throttle(), attempt("ada@example.com", 1, None));
+    let (throttle, attempt, began) = (throttle(), attempt("ada@example.com", 1, None), Instant::now());
     let charged = futures_util::future::join_all((0..50).map(|_| throttle.charge(&attempt))).await;
-    assert_eq!(charged.iter().filter(|charged| charged.is_ok()).count(), OWN.free as usize);
+    let let_through = charged.iter().filter(|charged| charged.is_ok()).count();
+    assert_filled(OWN, u32::try_from(let_through).unwrap(), began);
+}
+
+/// As many failures at once as close the doors of the attempt for long.
+async fn slam(throttle: &Throttle, attempt: &Attempt, failures: u32) {
+    let counting = if attempt.known_by == KnownBy::Address { Counting::Login } else { Counting::Own };
+    throttle.ask(&throttle.keys(attempt), counting, failures).await.expect("the doors are open");
+}
+
+/// Each throttle with an attempt of each kind of client.
+fn everywhere() -> impl Iterator<Item = (Throttle, Attempt)> {
+    let clients = || [KnownBy::Address, KnownBy::Device(Device::random())];
+    let attempts = move || clients().map(|known_by| Attempt { known_by, ..attempt("ada@example.com", 1, None) });
+    [throttle(), throttle_without_redis()]
+        .into_iter()
+        .flat_map(move |throttle| attempts().map(|attempt| (throttle.clone(), attempt)))
 }
 
 #[tokio::test]
 async fn what_is_taken_back_leaves_no_trace() {
-    for throttle in [throttle(), throttle_without_redis()] {
-        for known_by in [KnownBy::Address, KnownBy::Device(Device::random())] {
-            let attempt = Attempt { known_by, ..attempt("ada@example.com", 1, None) };
-            for _ in 0..3 * OWN.free {
-                let charged = throttle.charge(&attempt).await.expect("nothing is left of the one before");
-                throttle.take_back(charged).await;
-            }
-            let without_verdict = throttle.charge(&attempt).await.unwrap();
-            let now = async || throttle.ask(&without_verdict.keys, Counting::Address, 0).await.unwrap().at;
-            eventually("time goes on", async || now().await != without_verdict.charge.at).await;
-            assert_eq!(fill(&throttle, &attempt).await, OWN.free - 1);
-            throttle.take_back(without_verdict).await;
-            assert!(throttle.charge(&attempt).await.is_err(), "a door that others have closed since stays closed");
+    for (throttle, attempt) in everywhere() {
+        for _ in 0..3 * OWN.free {
+            let charged = throttle.charge(&attempt).await.expect("nothing is left of the one before");
+            throttle.take_back(charged).await;
         }
+        let began = Instant::now();
+        throttle.charge(&attempt).await.expect("it is without a verdict");
+        assert_filled(OWN, 1 + fill(&throttle, &attempt).await, began);
     }
 }
 
-/// What Redis keeps of the failures of a client that has a bucket of its own.
-async fn own_level(throttle: &Throttle, attempt: &Attempt) -> f64 {
+#[tokio::test]
+async fn a_door_that_others_have_closed_since_stays_closed() {
+    for (throttle, attempt) in everywhere() {
+        let without_verdict = throttle.charge(&attempt).await.unwrap();
+        let now = async || throttle.ask(&without_verdict.keys, Counting::Address, 0).await.unwrap().at;
+        eventually("time goes on", async || now().await != without_verdict.charge.at).await;
+        slam(&throttle, &attempt, MANY).await;
+        throttle.take_back(without_verdict).await;
+        assert!(throttle.charge(&attempt).await.is_err());
+    }
+}
+
+/// What Redis keeps of a client that has a bucket of its own: its failures, when they were counted, when it may try again.
+async fn own_bucket(throttle: &Throttle, attempt: &Attempt) -> [f64; 3] {
     let mut redis = throttle.redis.clone();
     let kept: Option<String> = redis::cmd("GET").arg(&throttle.keys(attempt)[0]).query_async(&mut redis).await.unwrap();
-    kept.map_or(0.0, |kept| kept.split(' ').next().unwrap().parse().unwrap())
+    let numbers = |kept: String| kept.split(' ').map(|number| number.parse().unwrap()).collect::<Vec<_>>();
+    kept.map_or([0.0; 3], |kept| numbers(kept).try_into().unwrap())
+}
+
+async fn own_level(throttle: &Throttle, attempt: &Attempt) -> f64 {
+    own_bucket(throttle, attempt).await[0]
 }
 
 async fn eventually(what: &str, mut look: impl AsyncFnMut() -> bool) {
@@ -184,8 +238,9 @@ async fn a_right_password_is_forgiven_though_its_client_has_gone() {
 async fn a_guess_is_charged_though_its_client_has_gone() {
     let (throttle, attempt) = (throttle(), attempt("ada@example.com", 1, Some(Device::random())));
     abandoned(&throttle, &attempt, "wrong horse").await;
-    assert!(own_level(&throttle, &attempt).await > f64::from(OWN.free) - 0.5);
-    assert!(throttle.charge(&attempt).await.is_err());
+    let [level, counted, opens] = own_bucket(&throttle, &attempt).await;
+    assert!(level > f64::from(OWN.free) - 0.5, "{level}");
+    assert!(opens > counted, "the door that the last one closed has not been opened");
 }
 
 #[tokio::test]
@@ -206,9 +261,9 @@ async fn an_attempt_that_is_refused_for_want_of_room_costs_nothing() {
 
 #[tokio::test]
 async fn an_attacker_closes_doors_only_behind_himself() {
-    let throttle = throttle();
+    let (throttle, began) = (throttle(), Instant::now());
     let (account, device) = ("ada@example.com", Device::random());
-    assert_eq!(fill(&throttle, &attempt(account, 1, None)).await, OWN.free);
+    assert_filled(OWN, fill(&throttle, &attempt(account, 1, None)).await, began);
     assert!(throttle.charge(&attempt(account, 1, Some(device))).await.is_ok(), "the student's device at his address");
     assert!(throttle.charge(&attempt(account, 2, None)).await.is_ok(), "the student at another address");
     assert!(throttle.charge(&attempt("bob@example.com", 1, None)).await.is_ok(), "another student at his address");
@@ -220,22 +275,28 @@ async fn a_known_address_is_not_slowed_by_failures_elsewhere() {
     let home = attempt("ada@example.com", 200, None);
     let charged = throttle.charge(&home).await.unwrap();
     throttle.forgive(charged).await;
-    let mut failures = 0;
-    for host in 1..=20 {
-        failures += fill(&throttle, &attempt("ada@example.com", host, None)).await;
-    }
-    assert_eq!(failures, ACCOUNT.free, "many addresses share the account's bucket");
+    slam(&throttle, &attempt("ada@example.com", 1, None), 2 * ACCOUNT.free).await;
     assert!(throttle.charge(&attempt("ada@example.com", 100, None)).await.is_err(), "a new address waits");
     assert!(throttle.charge(&home).await.is_ok());
 }
 
 #[tokio::test]
+async fn many_addresses_share_the_bucket_of_the_account_for_which_they_guess() {
+    let (throttle, began) = (throttle(), Instant::now());
+    let mut failures = 0;
+    for host in 1..=20 {
+        failures += fill(&throttle, &attempt("ada@example.com", host, None)).await;
+    }
+    assert_filled(ACCOUNT, failures, began);
+}
+
+#[tokio::test]
 async fn a_session_is_slowed_by_its_own_failures_only() {
-    let throttle = throttle();
+    let (throttle, began) = (throttle(), Instant::now());
     let account = "ada@example.com";
     let in_session = |session| Attempt { known_by: KnownBy::Session(session), ..attempt(account, 1, None) };
     let (here, there) = (in_session(SessionId::new()), in_session(SessionId::new()));
-    assert_eq!(fill(&throttle, &here).await, OWN.free);
+    assert_filled(OWN, fill(&throttle, &here).await, began);
     assert!(throttle.charge(&there).await.is_ok(), "another session");
     assert!(throttle.charge(&attempt(account, 1, None)).await.is_ok(), "a login");
     for host in 1..=20 {
@@ -246,7 +307,7 @@ async fn a_session_is_slowed_by_its_own_failures_only() {
 
 #[tokio::test]
 async fn signing_in_to_an_account_of_ones_own_forgives_no_guesses() {
-    let throttle = throttle();
+    let (throttle, began) = (throttle(), Instant::now());
     let own = attempt("mallory@example.com", 1, Some(Device::random()));
     let mut guesses = 0;
     for account in 0..200 {
@@ -255,13 +316,13 @@ async fn signing_in_to_an_account_of_ones_own_forgives_no_guesses() {
         let charged = throttle.charge(&own).await.unwrap();
         throttle.forgive(charged).await;
     }
-    assert_eq!(guesses, ADDRESS.free);
+    assert_filled(ADDRESS, guesses, began);
 }
 
 #[tokio::test]
 async fn without_redis_this_process_counts() {
-    let throttle = throttle_without_redis();
-    assert_eq!(fill(&throttle, &attempt("ada@example.com", 1, None)).await, OWN.free);
+    let (throttle, began) = (throttle_without_redis(), Instant::now());
+    assert_filled(OWN, fill(&throttle, &attempt("ada@example.com", 1, None)).await, began);
     let other = attempt("bob@example.com", 2, None);
     for _ in 0..3 * OWN.free {
         let charged = throttle.charge(&other).await.expect("a success takes its charge back");
@@ -273,9 +334,10 @@ async fn without_redis_this_process_counts() {
 async fn a_slow_redis_is_waited_for_as_long_as_configured() {
     let silent = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let server: Server = format!("redis://{}", silent.local_addr().unwrap()).parse().unwrap();
+    let server = server.with_timeouts(PATIENCE, PATIENCE);
     let attempt = attempt("ada@example.com", 1, None);
     let hasty = Throttle::new(server.connection(), "test", Duration::from_millis(1));
-    timeout(PATIENCE, hasty.charge(&attempt)).await.expect("this process counts soon").unwrap();
+    within("this process counts", hasty.charge(&attempt)).await.unwrap();
     let patient = Throttle::new(server.connection(), "test", PATIENCE);
     timeout(Duration::from_millis(300), patient.charge(&attempt)).await.expect_err("it waits for Redis");
 }

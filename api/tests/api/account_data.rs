@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use bellwork_shared::cache::Scope;
 use bellwork_shared::models::{self, NewModel};
+use bellwork_tests::patient_redis;
 use bellwork_tests::rehearsal::Rehearsal;
 use chrono::{TimeDelta, Utc};
 use futures_util::future::{join, join_all};
@@ -149,7 +150,7 @@ async fn jobs_that_wait_for_an_erased_student_end_and_leave_nothing(database: Pg
 
 /// What the cache keeps, key by key.
 async fn cached(app: &Application) -> BTreeMap<String, Vec<u8>> {
-    let mut redis = redis::Client::open(redis_url()).unwrap().get_multiplexed_async_connection().await.unwrap();
+    let mut redis = patient_redis(&redis_url()).await.unwrap();
     let pattern = format!("{}:cache:*", app.config.redis.prefix);
     let keys: Vec<String> = redis::cmd("KEYS").arg(pattern).query_async(&mut redis).await.unwrap();
     let mut cached = BTreeMap::new();

@@ -1,7 +1,7 @@
 //! The application under test, and who calls it.
 
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bellwork_api::routes::Role;
 use bellwork_api::server::Server;
@@ -14,15 +14,13 @@ use bellwork_shared::ids::{JobId, UserId};
 use bellwork_shared::notifications::{self, NewNotification, Notification};
 use bellwork_shared::telemetry;
 use bellwork_shared::tokens::Token;
+pub(crate) use bellwork_tests::within;
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
-
-/// What has not happened by then will not.
-const DEADLINE: Duration = Duration::from_secs(30);
 
 /// The application on a port of its own, with a prefix of its own in Redis.
 pub(crate) struct Application {
@@ -224,14 +222,6 @@ impl Answer {
     }
 }
 
-/// The result, if it is there before the deadline.
-pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    match tokio::time::timeout(DEADLINE, future).await {
-        Ok(result) => result,
-        Err(_) => panic!("it did not happen in time: {what}"),
-    }
-}
-
 /// Looks until `look` is satisfied.
 pub(crate) async fn eventually(what: &str, mut look: impl AsyncFnMut() -> bool) {
     within(what, async {
@@ -240,6 +230,31 @@ pub(crate) async fn eventually(what: &str, mut look: impl AsyncFnMut() -> bool) 
         }
     })
     .await;
+}
+
+/// Plays rounds until one takes less than `limit`. A machine that stands still makes some rounds long; what waits where it
+/// should not makes each of them long.
+pub(crate) async fn once_within(limit: Duration, what: &str, mut round: impl AsyncFnMut() -> Duration) {
+    eventually(what, async || round().await < limit).await;
+}
+
+/// Whether `one` takes at most thrice as long as `other`, by the quickest of each: in turns, so that a busy machine slows
+/// both, until it has let each be quick once.
+pub(crate) async fn as_quick(what: &str, mut one: impl AsyncFnMut(), mut other: impl AsyncFnMut()) {
+    let mut quickest = [Duration::MAX; 2];
+    eventually(what, async || {
+        quickest[0] = quickest[0].min(timed(&mut one).await);
+        quickest[1] = quickest[1].min(timed(&mut other).await);
+        quickest[0] < 3 * quickest[1]
+    })
+    .await;
+}
+
+/// How long it takes.
+pub(crate) async fn timed(mut work: impl AsyncFnMut()) -> Duration {
+    let began = Instant::now();
+    work().await;
+    began.elapsed()
 }
 
 pub(crate) fn redis_url() -> String {

@@ -2,11 +2,12 @@
 
 use std::net::IpAddr;
 
+use bellwork_tests::patient_redis;
 use reqwest::{Client, Method};
 use serde_json::json;
 use sqlx::PgPool;
 
-use crate::application::{Answer, Application, Caller};
+use crate::application::{Answer, Application, Caller, eventually, redis_url};
 
 impl Caller {
     /// From another address of this machine.
@@ -18,6 +19,28 @@ impl Caller {
     async fn guess(&self, email: &str, password: &str) -> Answer {
         self.post("/api/auth/login", &json!({ "email": email, "password": password })).await
     }
+}
+
+/// What Redis keeps of failures to sign in to `app`, rewritten by `script`, in which `key` is the key of each.
+async fn rewrite_failures(app: &Application, script: &str) {
+    let script = format!("for _, key in ipairs(redis.call('KEYS', ARGV[1])) do {script} end");
+    let mut call = redis::cmd("EVAL");
+    call.arg(script).arg(0).arg(format!("{{{}:throttle}}:*", app.config.redis.prefix));
+    call.exec_async(&mut patient_redis(&redis_url()).await.unwrap()).await.unwrap();
+}
+
+/// As if nobody had failed to sign in.
+pub(crate) async fn forget_failures(app: &Application) {
+    rewrite_failures(app, "redis.call('DEL', key)").await;
+}
+
+/// Lets no door open again that the last attempt has closed, so that it does not matter how soon the next one comes.
+async fn hold_doors(app: &Application) {
+    let hold = "local level, at, opens = string.match(redis.call('GET', key), '^(%S+) (%S+) (%S+)$')
+                if level and tonumber(opens) > tonumber(at) then
+                  redis.call('SET', key, string.format('%s %s %.0f', level, at, opens + 3600000), 'KEEPTTL')
+                end";
+    rewrite_failures(app, hold).await;
 }
 
 /// A registered address, and the cookie of its device.
@@ -38,6 +61,7 @@ async fn fifty_failures_of_an_attacker_do_not_lock_the_student_out(database: PgP
     let mut slowed = 0;
     for guess in 0..50 {
         let answer = attacker.guess("ada@example.com", &format!("guess {guess}")).await;
+        hold_doors(&app).await;
         if answer.status == 429 {
             answer.problem(429);
             assert!(answer.header("retry-after").parse::<u64>().unwrap() >= 1);
@@ -46,7 +70,7 @@ async fn fifty_failures_of_an_attacker_do_not_lock_the_student_out(database: PgP
             answer.problem(401);
         }
     }
-    assert!(slowed >= 40, "only {slowed} of 50 were slowed");
+    assert_eq!(slowed, 45, "five are free");
     attacker.guess("ada@example.com", "correct horse").await.problem(429);
 
     assert_eq!(app.anybody().guess("ada@example.com", "correct horse").await.status, 200, "from another address");
@@ -67,6 +91,7 @@ async fn an_address_that_nobody_has_is_slowed_alike(database: PgPool) {
         let mut seen = Vec::new();
         for _ in 0..8 {
             let answer = caller.guess(email, "wrong horse").await;
+            hold_doors(&app).await;
             seen.push((answer.status.as_u16(), answer.body["type"].clone()));
         }
         answers.push(seen);
@@ -100,7 +125,9 @@ async fn while_redis_is_away_each_process_counts_for_itself(database: PgPool) {
     for _ in 0..5 {
         attacker.guess("ada@example.com", "wrong horse").await.problem(401);
     }
-    attacker.guess("ada@example.com", "correct horse").await.problem(429);
+    // Nobody can hold the doors of this process: on a slow machine some open before the next guess, but each is closed for
+    // twice as long as the one before it.
+    eventually("it is slowed", async || attacker.guess("ada@example.com", "wrong horse").await.status == 429).await;
     assert_eq!(app.anybody().guess("ada@example.com", "correct horse").await.status, 200);
     app.stop().await;
 }
@@ -116,6 +143,7 @@ async fn guesses_at_the_door_do_not_slow_who_is_signed_in(database: PgPool) {
             guesser.guess(&email, &format!("guess {guess}")).await;
         }
     }
+    hold_doors(&app).await;
     app.anybody().from("127.0.0.90").guess(&email, "correct horse").await.problem(429);
     let elsewhere = student.from("127.0.0.91");
     let change = json!({ "current_password": "correct horse", "new_password": "battery staple" });
@@ -126,6 +154,7 @@ async fn guesses_at_the_door_do_not_slow_who_is_signed_in(database: PgPool) {
     for _ in 0..5 {
         student.send(Method::DELETE, "/api/me", &farewell).await.problem(403);
     }
+    hold_doors(&app).await;
     student.send(Method::DELETE, "/api/me", &farewell).await.problem(429);
     app.stop().await;
 }

@@ -15,7 +15,7 @@ use sqlx::{Executor, PgPool};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::application::{Answer, Application, Caller, eventually, within};
+use crate::application::{Answer, Application, Caller, eventually, once_within, timed, within};
 use crate::events::Events;
 use crate::exam::Exam;
 
@@ -35,36 +35,59 @@ fn start(database: &PgPool, connections: u32, settings: &[(&'static str, &'stati
     (Application::start_with(pool.clone(), &[]), pool)
 }
 
-#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
-async fn while_the_database_is_busy_what_is_worth_most_waits_longest(database: PgPool) {
-    let exam = Exam::seed(&database).await;
-    let (app, pool) = start(&database, 3, &[]);
-    let student = app.student().await;
-    let (mut stream, _) = Events::greeted(&student, None).await;
-    let submission = exam.submission();
+/// How long a submission waits.
+const SUBMISSION_WAITS: Duration = Duration::from_millis(2500);
+
+/// Everybody asks while nothing is free. What is worth less is sent away while the submission waits, which gets what
+/// becomes free then. Returns how long it has waited.
+async fn a_busy_moment(app: &Application, pool: &PgPool, student: &Caller, exam: &Exam) -> Duration {
+    assert_eq!(student.get("/api/attempts").await.status, 200, "nobody waits for the session");
     let busy = join_all((0..3).map(|_| pool.acquire())).await;
-    let ranking = format!("/api/leaderboard?test_id={}", exam.id);
-    let asked = Instant::now();
+    let (anybody, ranking, submission) =
+        (app.anybody(), format!("/api/leaderboard?test_id={}", exam.id), exam.submission());
+    let began = Instant::now();
     let (submitted, ()) = tokio::join!(student.post("/api/attempts", &submission), async {
-        let anybody = app.anybody();
         let (ranking, read, ready) =
             tokio::join!(student.get(&ranking), student.get("/api/attempts"), anybody.get("/api/health/ready"));
         assert_eq!(ready.status, 200, "to be busy is not to be away");
         assert_shed(&ranking);
         assert_shed(&read);
-        assert!(asked.elapsed() < Duration::from_millis(1200), "{:?}", asked.elapsed());
-        let again = Instant::now();
-        assert_shed(&student.get("/api/attempts").await);
-        assert!(again.elapsed() < Duration::from_millis(400), "others have waited too long already: it need not");
-        assert_eq!(app.anybody().get("/api/health/live").await.status, 200);
-        let progress = Progress { job_id: JobId::new(), percent: 50, message: "Half".to_owned(), text: None };
-        app.publisher.publish(&[(student.id, Event::Progress(progress))]).await;
-        assert_eq!(stream.next().await.expect("a live stream").event, "progress");
+        // The submission has waited too long for others to join it: if each waited its second, it would go in vain.
+        for _ in 0..3 {
+            assert_shed(&student.get("/api/attempts").await);
+        }
         drop(busy);
     });
-    assert_eq!(submitted.status, 202, "{submitted:?}");
+    let waited = began.elapsed();
+    let is_served = submitted.status == 202;
+    assert!(is_served || waited > SUBMISSION_WAITS, "{submitted:?}");
+    waited
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn while_the_database_is_busy_what_is_worth_most_waits_longest(database: PgPool) {
+    let exam = Exam::seed(&database).await;
+    let (app, pool) = start(&database, 3, &[]);
+    let student = app.student().await;
+    once_within(SUBMISSION_WAITS, "a submission is served", async || a_busy_moment(&app, &pool, &student, &exam).await)
+        .await;
     assert!(app.metric("bellwork_requests_shed_total", "worth=\"ranking\"").await >= 1.0);
+    let ranking = format!("/api/leaderboard?test_id={}", exam.id);
     assert_eq!(student.get(&ranking).await.status, 200, "at once after it");
+    app.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn while_the_database_is_busy_streams_go_on(database: PgPool) {
+    let (app, pool) = start(&database, 3, &[]);
+    let student = app.student().await;
+    let (mut stream, _) = Events::greeted(&student, None).await;
+    let busy = join_all((0..3).map(|_| pool.acquire())).await;
+    assert_eq!(app.anybody().get("/api/health/live").await.status, 200);
+    let progress = Progress { job_id: JobId::new(), percent: 50, message: "Half".to_owned(), text: None };
+    app.publisher.publish(&[(student.id, Event::Progress(progress))]).await;
+    assert_eq!(stream.next().await.expect("a live stream").event, "progress");
+    drop(busy);
     app.stop().await;
 }
 
@@ -77,14 +100,17 @@ async fn a_request_has_one_patience_for_all_that_it_waits_for(database: PgPool) 
     let busy = join_all((0..2).map(|_| pool.acquire())).await;
     // A submission needs a connection for its session, for its test and for its transaction.
     for student in [&known, &unknown] {
-        let asked = Instant::now();
-        assert_shed(&student.post("/api/attempts", &exam.submission()).await);
-        assert!((2300..3800).contains(&asked.elapsed().as_millis()), "{:?}", asked.elapsed());
+        once_within(2 * SUBMISSION_WAITS, "it waits once", async || {
+            let waited = timed(async || assert_shed(&student.post("/api/attempts", &exam.submission()).await)).await;
+            assert!(waited >= SUBMISSION_WAITS - Duration::from_millis(200), "{waited:?}");
+            waited
+        })
+        .await;
     }
-    let asked = Instant::now();
-    let mut turned_away = Events::open(&known, None).await;
-    assert!(turned_away.end().await.is_some());
-    assert!(asked.elapsed() < Duration::from_millis(2800), "{:?}", asked.elapsed());
+    once_within(Duration::from_millis(2800), "a stream is turned away", async || {
+        timed(async || assert!(Events::open(&known, None).await.end().await.is_some())).await
+    })
+    .await;
     drop(busy);
     assert_eq!(unknown.post("/api/attempts", &exam.submission()).await.status, 202);
     app.notify(known.id, "all is well").await;
@@ -242,13 +268,13 @@ async fn a_statement_that_takes_too_long_is_503(database: PgPool) {
 #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
 async fn an_answer_that_takes_too_long_is_given_up(database: PgPool) {
     let exam = Exam::seed(&database).await;
-    let (app, pool) = start(&database, 2, &[("statement_timeout", "4s")]);
+    let (app, pool) = start(&database, 2, &[("statement_timeout", "10s")]);
     let student = app.student().await;
     let mut holder = database.begin().await.unwrap();
     holder.execute("lock table leaderboard_histogram in access exclusive mode").await.unwrap();
-    let asked = Instant::now();
-    assert_shed(&student.get(&format!("/api/leaderboard?test_id={}", exam.id)).await);
-    assert!((2..=6).contains(&asked.elapsed().as_secs()), "{:?}", asked.elapsed());
+    let ask = async || assert_shed(&student.get(&format!("/api/leaderboard?test_id={}", exam.id)).await);
+    let took = timed(ask).await;
+    assert!((2..10).contains(&took.as_secs()), "not at once, and before its statement ends: {took:?}");
     within("both connections are free again", join_all((0..2).map(|_| pool.acquire()))).await;
     app.stop().await;
 }
@@ -259,6 +285,7 @@ async fn two_hundred_logins_at_once_leave_the_process_alive(database: PgPool) {
     let anybody = app.anybody();
     let body = json!({ "email": "nobody@example.com", "password": "wrong horse" });
     let over = AtomicBool::new(false);
+    let began = Instant::now();
     let (logins, lives) = tokio::join!(
         async {
             let answers = join_all((0..200).map(|_| anybody.post("/api/auth/login", &body))).await;
@@ -268,16 +295,16 @@ async fn two_hundred_logins_at_once_leave_the_process_alive(database: PgPool) {
         async {
             let mut slowest = Duration::ZERO;
             while !over.load(Ordering::Relaxed) {
-                let asked = Instant::now();
-                assert_eq!(anybody.get("/api/health/live").await.status, 200);
-                slowest = slowest.max(asked.elapsed());
+                let live = async || assert_eq!(anybody.get("/api/health/live").await.status, 200);
+                slowest = slowest.max(timed(live).await);
             }
             slowest
         }
     );
     assert!(logins.iter().all(|answer| [401, 429, 503].contains(&answer.status.as_u16())), "{logins:?}");
     assert!(logins.iter().any(|answer| answer.status == 401));
-    assert!(lives < Duration::from_secs(2), "{lives:?}");
+    let all = began.elapsed();
+    assert!(lives < (all / 2).max(Duration::from_secs(2)), "{lives:?} of {all:?}: it stood still");
     app.stop().await;
 }
 

@@ -106,7 +106,7 @@ impl ChatServer {
             base_url: format!("http://{}/v1/", self.address).parse().unwrap(),
             api_key: Some("sk-secret".to_owned()),
             model: "tutor-1".to_owned(),
-            timeout: Duration::from_secs(20),
+            timeout: Duration::from_secs(100),
             requests_per_minute: None,
             price: Price { prompt: 1_000_000, completion: 2_000_000 },
         }

@@ -10,7 +10,7 @@ use tokio::time::{Instant, sleep};
 
 use super::TemporaryDirectory;
 
-const DEADLINE: Duration = Duration::from_secs(20);
+const DEADLINE: Duration = Duration::from_secs(150);
 const POLL: Duration = Duration::from_millis(20);
 /// Debian's, for which `python3-aiosmtpd` is packaged.
 const PYTHON: &str = "/usr/bin/python3";

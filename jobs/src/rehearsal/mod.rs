@@ -144,7 +144,7 @@ impl Performed {
 }
 
 /// What has not happened by then will not.
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_secs(150);
 
 /// Returns once this many statements wait for the locks of others.
 pub(crate) async fn waiting(database: &PgPool, statements: i64) {

@@ -38,7 +38,7 @@ impl Ground {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let url =
             std::env::var("TEST_REDIS_URL").expect("TEST_REDIS_URL names a Redis for tests: scripts/test sets it");
-        let patience = Duration::from_secs(30);
+        let patience = Duration::from_secs(150);
         Self { runtime, server: url.parse::<Server>().unwrap().with_timeouts(patience, patience) }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bellwork_queue::{DEAD_AFTER, Recovered, Upkeep, Verdict};
 use tokio::sync::mpsc;
 
-use crate::support::{QUEUE, Trial, jobs, take, within};
+use crate::support::{QUEUE, Trial, connect, jobs, take, within};
 
 /// A Redis of its own, gone when dropped.
 struct PrivateRedis {
@@ -36,10 +36,9 @@ impl PrivateRedis {
     }
 
     async fn ready(&self) {
-        let client = redis::Client::open(self.url()).unwrap();
         within(async {
             loop {
-                if let Ok(mut connection) = client.get_multiplexed_async_connection().await
+                if let Ok(mut connection) = connect(&self.url()).await
                     && redis::cmd("PING").query_async::<String>(&mut connection).await.is_ok()
                 {
                     return;

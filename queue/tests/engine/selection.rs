@@ -128,10 +128,14 @@ async fn jobs_of_one_priority_run_in_the_order_of_their_push() {
 #[tokio::test]
 async fn twenty_thousand_jobs_due_at_one_instant_all_run() {
     let trial = Trial::new().await;
-    let due = due_in(Duration::from_millis(1500));
+    let due = due_in(Duration::from_secs(600));
     let all: Vec<_> = jobs(20_000).into_iter().map(|job| NewJob { due, ..job }).collect();
     trial.push(all).await;
     assert_eq!(trial.engine.inspector().counts(QUEUE).await.unwrap().scheduled, 20_000);
+    // Their time has come.
+    let mut come = redis::cmd("ZUNIONSTORE");
+    come.arg(trial.key("scheduled")).arg(1).arg(trial.key("scheduled")).arg("WEIGHTS").arg(0);
+    assert_eq!(come.query_async::<u64>(&mut trial.redis.clone()).await.unwrap(), 20_000);
     let (working, mut done) = trial.collect(200).await;
     take(&mut done, 20_000).await;
     working.drain().await;

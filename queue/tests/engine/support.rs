@@ -7,12 +7,17 @@ use std::time::Duration;
 use apalis_core::worker::builder::WorkerBuilder;
 use apalis_core::worker::context::WorkerContext;
 use bellwork_queue::{Connection, Delivery, Engine, Handler, NewJob, Priority, Pushed, Server, Verdict, WorkerProcess};
+use redis::aio::MultiplexedConnection;
+use redis::{AsyncConnectionConfig, RedisResult};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 pub(crate) const QUEUE: &str = "work";
-const DEADLINE: Duration = Duration::from_secs(20);
+/// What has not happened by then will not.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(150);
+/// A server that is not frozen answers within this time.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 pub(crate) fn redis_url() -> String {
     let url = std::env::var("TEST_REDIS_URL").or_else(|_| std::env::var("REDIS_URL"));
@@ -27,14 +32,20 @@ pub(crate) struct Trial {
 }
 
 impl Trial {
+    /// On the Redis of the test run, which nobody freezes.
     pub(crate) async fn new() -> Self {
-        Self::on(&redis_url()).await
+        let server: Server = redis_url().parse().unwrap();
+        Self::reach(server.with_timeouts(PATIENCE, PATIENCE)).await
     }
 
+    /// With the product's own patience.
     pub(crate) async fn on(url: &str) -> Self {
-        let server: Server = url.parse().unwrap();
+        Self::reach(url.parse().unwrap()).await
+    }
+
+    async fn reach(server: Server) -> Self {
         let prefix = format!("test-{}", Uuid::new_v4().simple());
-        let engine = Engine::new(server.with_timeouts(Duration::from_secs(1), Duration::from_secs(2)), &prefix);
+        let engine = Engine::new(server, &prefix);
         let mut redis = engine.connection();
         let _: String = redis::cmd("PING").query_async(&mut redis).await.unwrap();
         Self { engine, redis, prefix }
@@ -119,6 +130,14 @@ impl Working {
         let _ = self.task.await;
         drop(self.process.take());
     }
+}
+
+/// A connection that waits for its answers: half a second, the client's own patience, is not enough while the machine is
+/// busy.
+pub(crate) async fn connect(url: &str) -> RedisResult<MultiplexedConnection> {
+    let patience =
+        AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE)).set_response_timeout(Some(PATIENCE));
+    redis::Client::open(url)?.get_multiplexed_async_connection_with_config(&patience).await
 }
 
 pub(crate) fn job(priority: Priority) -> NewJob {

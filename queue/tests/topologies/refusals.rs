@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bellwork_queue::{DEAD_AFTER, Upkeep, Verdict};
+use redis::aio::MultiplexedConnection;
 use tokio::sync::{Semaphore, mpsc};
 
 use crate::servers::Redis;
@@ -75,6 +76,21 @@ async fn a_full_redis_is_worked_off() {
     working.drain().await;
 }
 
+/// Changes the password, and cuts all other connections.
+async fn set(held: &mut MultiplexedConnection, password: &str) {
+    let mut change = redis::pipe();
+    change.cmd("CONFIG").arg("SET").arg("requirepass").arg(password).ignore();
+    change.cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal").arg("SKIPME").arg("yes").ignore();
+    let () = change.query_async(held).await.unwrap();
+}
+
+/// How many calls were refused for want of the password.
+async fn refused_calls(held: &mut MultiplexedConnection) -> u64 {
+    let info: String = redis::cmd("INFO").arg("errorstats").query_async(held).await.unwrap();
+    let count = info.lines().find_map(|line| line.strip_prefix("errorstat_NOAUTH:count="));
+    count.map_or(0, |count| count.trim().parse().unwrap())
+}
+
 /// The password changes while jobs end, and is mended after a while.
 #[tokio::test]
 async fn what_ended_while_the_password_was_wrong_does_not_run_again() {
@@ -94,18 +110,12 @@ async fn what_ended_while_the_password_was_wrong_does_not_run_again() {
     trial.push(jobs(3)).await;
     until(async || runs.load(Ordering::SeqCst) == 3).await;
     let mut held = redis.connect().await.unwrap();
-    let mut set = async |password: &str| {
-        let mut change = redis::pipe();
-        change.cmd("CONFIG").arg("SET").arg("requirepass").arg(password).ignore();
-        change.cmd("CLIENT").arg("KILL").arg("TYPE").arg("normal").arg("SKIPME").arg("yes").ignore();
-        let () = change.query_async(&mut held).await.unwrap();
-    };
-    set("other").await;
+    set(&mut held, "other").await;
     go.add_permits(3);
     until(async || trial.engine.inspector().counts(QUEUE).await.is_err()).await;
-    // Longer than the settler's pause between two tries.
-    tokio::time::sleep(Duration::from_secs(3)).await;
-    set("").await;
+    let before = refused_calls(&mut held).await;
+    until(async || refused_calls(&mut held.clone()).await >= before + 20).await;
+    set(&mut held, "").await;
     until(async || trial.engine.inspector().counts(QUEUE).await.is_ok_and(|counts| counts.running == 0)).await;
     working.drain().await;
     assert_eq!(runs.load(Ordering::SeqCst), 3);

@@ -1,8 +1,6 @@
 //! The master that sentinels name.
 
-use std::time::Duration;
-
-use bellwork_queue::{Engine, Pushed, Server, Trouble};
+use bellwork_queue::{Engine, Pushed, Trouble};
 
 use crate::acl::rule;
 use crate::deployments::{PATIENT, QUICK, Sentinels};
@@ -45,10 +43,7 @@ async fn the_engine_works_on_the_master_that_sentinels_name() {
 }
 
 async fn one_sentinel_is_enough(last: &str) {
-    let reach = |address: String| {
-        let server: Server = address.parse().unwrap();
-        Engine::new(server.with_timeouts(Duration::from_secs(1), Duration::from_secs(1)), "test-")
-    };
+    let reach = |address: String| Engine::new(address.parse().unwrap(), "test-");
     // Nobody listens at the first.
     let engine = reach(format!("redis+sentinel://worker:secret@127.0.0.1:1,{last}"));
     assert_eq!(engine.producer().push(QUEUE, jobs(1)).await.unwrap(), [Pushed::Stored]);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use redis::aio::MultiplexedConnection;
 use redis::{FromRedisValue, RedisResult};
 
-use crate::support::until;
+use crate::support::{connect, until};
 
 /// A folder that goes with its owner.
 pub(crate) struct Folder(PathBuf);
@@ -88,7 +88,7 @@ impl Redis {
     }
 
     pub(crate) async fn connect(&self) -> RedisResult<MultiplexedConnection> {
-        redis::Client::open(self.url())?.get_multiplexed_async_connection().await
+        connect(&self.url()).await
     }
 
     /// The answer to a command of words.

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::ids::TestId;
+use crate::rehearsal::{patient_redis, redis_client, within};
 
 #[derive(Debug, PartialEq)]
 struct Text(String);
@@ -72,18 +73,13 @@ struct Process {
     off: Arc<AtomicBool>,
 }
 
-fn client() -> Client {
-    let url = std::env::var("TEST_REDIS_URL").or_else(|_| std::env::var("REDIS_URL"));
-    Client::open(url.expect("TEST_REDIS_URL names a Redis for tests; scripts/test starts one")).unwrap()
-}
-
 fn installation() -> String {
     format!("test-{}", Uuid::now_v7())
 }
 
 async fn process(installation: &str, policy: &'static Policy) -> Process {
-    let (client, off) = (client(), Arc::new(AtomicBool::new(false)));
-    let connection = client.get_multiplexed_async_connection().await.unwrap();
+    let (client, off) = (redis_client(), Arc::new(AtomicBool::new(false)));
+    let connection = patient_redis().await;
     let switch = Switch { connection, off: Arc::clone(&off) };
     let redis = Redis::new(switch, move || {
         let client = client.clone();
@@ -95,12 +91,12 @@ async fn process(installation: &str, policy: &'static Policy) -> Process {
 }
 
 async fn until(mut condition: impl FnMut() -> bool) {
-    let looked = tokio::time::timeout(Duration::from_secs(30), async {
+    within("what is looked for", async {
         while !condition() {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-    });
-    looked.await.expect("it happens in time");
+    })
+    .await;
 }
 
 fn board() -> Key {
@@ -117,7 +113,7 @@ impl Process {
 
     /// What the reader gets once it is not told the old text any more, which is soon.
     async fn heed(&self, key: &Key, text: &str) -> String {
-        let heeded = tokio::time::timeout(Duration::from_secs(10), async {
+        within("a change is heard of", async {
             loop {
                 let read = self.get(key, text).await;
                 if read != "old" {
@@ -125,8 +121,8 @@ impl Process {
                 }
                 tokio::task::yield_now().await;
             }
-        });
-        heeded.await.expect("a change is heard of soon")
+        })
+        .await
     }
 
     async fn fail(&self, key: &Key) -> Result<Got<Text>, Failed> {
@@ -286,12 +282,12 @@ async fn a_change_that_fails_is_forgotten_all_the_same() {
     let process = process(&installation(), &LEADERBOARDS).await;
     let key = board();
     drop(process.layers.invalidator().hold(vec![key.scope]).await);
-    let kept = tokio::time::timeout(Duration::from_secs(10), async {
+    within("the hold ends", async {
         while process.get(&key, "once").await != process.get(&key, "again").await {
             tokio::task::yield_now().await;
         }
-    });
-    kept.await.expect("the hold ends soon");
+    })
+    .await;
 }
 
 #[tokio::test]
@@ -354,7 +350,7 @@ async fn what_redis_kept_for_too_long_is_not_young_again_in_a_process() {
     let (one, other) = (process(&installation, &LEADERBOARDS).await, process(&installation, &LEADERBOARDS).await);
     let key = board();
     one.get(&key, "last").await;
-    let mut connection = client().get_multiplexed_async_connection().await.unwrap();
+    let mut connection = patient_redis().await;
     let stored = format!("{installation}:cache:{{{}}}:{}:{}", key.scope, LEADERBOARDS.shape, key.name);
     let left = MINUTE;
     let aged: i64 = redis::cmd("PEXPIRE").arg(stored).arg(left.as_millis()).query_async(&mut connection).await.unwrap();
@@ -367,7 +363,7 @@ async fn what_redis_kept_for_too_long_is_not_young_again_in_a_process() {
 
 /// As if all of Redis had been evicted, and the link had broken and come back.
 async fn evict(process: &Process) {
-    let mut connection = client().get_multiplexed_async_connection().await.unwrap();
+    let mut connection = patient_redis().await;
     let pattern = format!("{}:cache:*", process.installation);
     let keys: Vec<String> = redis::cmd("KEYS").arg(pattern).query_async(&mut connection).await.unwrap();
     redis::cmd("DEL").arg(keys).exec_async(&mut connection).await.unwrap();
@@ -379,7 +375,7 @@ async fn without_redis_a_process_keeps_what_it_may_and_no_session() {
     let nowhere = Client::open("redis://127.0.0.1:1").unwrap();
     let process = process(&installation(), &LEADERBOARDS).await;
     process.off.store(true, Ordering::SeqCst);
-    let connection = client().get_multiplexed_async_connection().await.unwrap();
+    let connection = patient_redis().await;
     let switch = Switch { connection, off: Arc::clone(&process.off) };
     let redis = Redis::new(switch, move || {
         let nowhere = nowhere.clone();

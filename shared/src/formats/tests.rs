@@ -372,6 +372,13 @@ fn hostile_xml_is_refused_without_expanding_or_fetching_anything() {
 const LARGE: usize = 1 << 20;
 
 /// Each would take minutes if something in it were read over and over.
+/// What this thread has taken of a processor: others who want it too change nothing.
+fn processor_seconds() -> u64 {
+    let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    let nanoseconds: u64 = statistics.split(' ').next().unwrap().parse().unwrap();
+    nanoseconds / 1_000_000_000
+}
+
 #[test]
 fn a_large_file_is_read_in_one_pass() {
     let large = |piece: &str| piece.repeat(LARGE / piece.len());
@@ -383,7 +390,7 @@ fn a_large_file_is_read_in_one_pass() {
     let files: String = (0..19_000).map(|number| format!("<file name=\"{}{number}\"/>", "a".repeat(32))).collect();
     let text = format!("<text>{}</text>{files}", large("a").repeat(3));
     let files = format!("<quiz><question type=\"essay\"><questiontext>{text}</questiontext></question></quiz>");
-    let started = std::time::Instant::now();
+    let started = processor_seconds();
     for (format, file) in [
         ("moodle_xml", files),
         ("gift", large("{")),
@@ -400,7 +407,7 @@ fn a_large_file_is_read_in_one_pass() {
         ("json", large("{\"a\":")),
     ] {
         read_as(find(format).unwrap(), file.as_bytes());
-        let seconds = started.elapsed().as_secs();
+        let seconds = processor_seconds() - started;
         assert!(seconds < 60, "{format} {:?} after {seconds} s", &file[..20]);
     }
 }

@@ -62,7 +62,7 @@ mod tests {
     use super::super::{NewJob, close_dead_with, close_done, insert};
     use super::*;
     use crate::ids::UserId;
-    use crate::votes::rehearsal::within;
+    use crate::rehearsal::within;
 
     fn job(parent: Option<JobId>) -> NewJob {
         let submitter = UserId::new();

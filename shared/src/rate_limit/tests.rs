@@ -1,9 +1,12 @@
 //! Several processes on a real Redis. A limiter of its own is a process.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use futures_util::future::join_all;
-use redis::aio::MultiplexedConnection;
+use redis::aio::{ConnectionLike, MultiplexedConnection};
+use redis::{Cmd, Pipeline, RedisFuture};
 use uuid::Uuid;
 
 use super::policies::{self, Policy};
@@ -11,16 +14,15 @@ use super::{Limiter, Subject, Verdict};
 use crate::config::Variables;
 use crate::config::limits::LimitsConfig;
 use crate::ids::UserId;
+use crate::rehearsal::{patient_redis, within};
 
 /// With one database of keys, and enough patience that a busy machine changes nothing.
 async fn processes<const N: usize>(limits: &str) -> [Limiter<MultiplexedConnection>; N] {
-    let url = std::env::var("TEST_REDIS_URL").or_else(|_| std::env::var("REDIS_URL"));
-    let client = redis::Client::open(url.expect("TEST_REDIS_URL names a Redis for tests")).unwrap();
     let variables = Variables::of_pairs([("RATE_LIMITS", limits), ("RATE_LIMIT_PATIENCE_MS", "10000")]);
     let prefix = format!("test-{}", Uuid::now_v7());
     let mut limiters = Vec::new();
     for _ in 0..N {
-        let connection = client.get_multiplexed_async_connection().await.unwrap();
+        let connection = patient_redis().await;
         limiters.push(Limiter::start(connection, &prefix, LimitsConfig::read(&variables).unwrap()));
     }
     limiters.try_into().unwrap_or_else(|_| unreachable!("there are as many as were asked for"))
@@ -46,28 +48,81 @@ async fn an_exact_policy_admits_its_quota_whatever_the_number_of_processes() {
     assert_eq!(passed(&two, &policies::VOTES, Subject::User(UserId::new()), 1).await, 1, "another user");
 }
 
+/// Asks again and again until `enough` have passed here and elsewhere. Returns of each that passed here when it was asked
+/// for and when it was answered.
+async fn hammer(
+    limiter: &Limiter<MultiplexedConnection>,
+    subject: Subject,
+    everywhere: &AtomicUsize,
+    enough: usize,
+) -> Vec<(Instant, Instant)> {
+    let mut passed = Vec::new();
+    while everywhere.load(Ordering::Relaxed) < enough {
+        let asked = Instant::now();
+        if let Verdict::Through(_) = limiter.admit(&[(&policies::VOTES, subject)]).await {
+            passed.push((asked, Instant::now()));
+            everywhere.fetch_add(1, Ordering::Relaxed);
+        }
+        // The deadline must be seen, also where all is answered without waiting.
+        tokio::task::yield_now().await;
+    }
+    passed
+}
+
 #[tokio::test]
 async fn no_window_of_an_exact_policy_holds_more_than_its_quota() {
     let limiters: [_; 2] = processes("votes=20/s").await;
-    let subject = Subject::User(UserId::new());
-    let until = Instant::now() + Duration::from_millis(3500);
-    let hammer = limiters.iter().map(|limiter| async move {
-        let mut passed = Vec::new();
-        while Instant::now() < until {
-            let asked = Instant::now();
-            if let Verdict::Through(_) = limiter.admit(&[(&policies::VOTES, subject)]).await {
-                passed.push((asked, Instant::now()));
-            }
-        }
-        passed
-    });
-    let mut passed = join_all(hammer).await.concat();
+    let (subject, everywhere) = (Subject::User(UserId::new()), AtomicUsize::new(0));
+    let hammers = limiters.iter().map(|limiter| hammer(limiter, subject, &everywhere, 60));
+    let mut passed = within("three windows are used up", join_all(hammers)).await.concat();
     passed.sort();
-    assert!(passed.len() >= 60, "{} in 3.5 s", passed.len());
-    for (first, last) in passed.iter().zip(passed.iter().skip(20)) {
-        // Redis counted the first after it was asked for, and the last before it was answered.
-        assert!(last.1 - first.0 >= Duration::from_millis(999), "21 requests in {:?}", last.1 - first.0);
+    for window in passed.windows(21) {
+        // Redis counted the first after it was asked for, and each before it was answered.
+        let answered = window.iter().map(|(_, answered)| answered).max().unwrap();
+        let took = *answered - window[0].0;
+        assert!(took >= Duration::from_millis(999), "21 requests in {took:?}");
     }
+}
+
+/// A Redis that never answers.
+#[derive(Clone)]
+struct Silent;
+
+impl ConnectionLike for Silent {
+    fn req_packed_command<'a>(&'a mut self, _: &'a Cmd) -> RedisFuture<'a, redis::Value> {
+        std::future::pending().boxed()
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        _: &'a Pipeline,
+        _: usize,
+        _: usize,
+    ) -> RedisFuture<'a, Vec<redis::Value>> {
+        std::future::pending().boxed()
+    }
+
+    fn get_db(&self) -> i64 {
+        0
+    }
+}
+
+#[tokio::test]
+async fn a_redis_that_never_answers_is_not_waited_for_longer_than_configured() {
+    let start = |patience| {
+        let variables = Variables::of_pairs([("RATE_LIMITS", "votes=2/h"), ("RATE_LIMIT_PATIENCE_MS", patience)]);
+        Limiter::start(Silent, "test", LimitsConfig::read(&variables).unwrap())
+    };
+    let (hasty, subject) = (start("1"), Subject::User(UserId::new()));
+    let applied = [(&policies::VOTES, subject)];
+    for _ in 0..2 {
+        let verdict = within("this process counts", hasty.admit(&applied)).await;
+        assert!(matches!(verdict, Verdict::Through(_)));
+    }
+    assert!(hasty.is_degraded());
+    let patient = start("10000");
+    let waiting = tokio::time::timeout(Duration::from_millis(300), patient.admit(&applied));
+    waiting.await.expect_err("it waits for Redis");
 }
 
 #[tokio::test]

@@ -105,11 +105,10 @@ mod tests {
     use uuid::Uuid;
 
     use super::*;
+    use crate::rehearsal::patient_redis;
 
     async fn processes() -> [Floors<MultiplexedConnection>; 3] {
-        let url = std::env::var("TEST_REDIS_URL").or_else(|_| std::env::var("REDIS_URL"));
-        let client = redis::Client::open(url.expect("TEST_REDIS_URL names a Redis for tests; scripts/test starts one"));
-        let redis = client.unwrap().get_multiplexed_async_connection().await.unwrap();
+        let redis = patient_redis().await;
         let prefix = format!("test-{}", Uuid::now_v7());
         [(); 3].map(|()| Floors::new(redis.clone(), &prefix))
     }

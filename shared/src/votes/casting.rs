@@ -103,10 +103,11 @@ mod tests {
     use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
 
     use super::super::counts;
-    use super::super::rehearsal::{Booth, Cast, publish, register, states, suspicion, within};
+    use super::super::rehearsal::{Booth, Cast, publish, register, states, suspicion};
     use super::*;
     use crate::personal_data::erasure::{Erased, erase};
     use crate::ranking::Period;
+    use crate::rehearsal::within;
 
     /// The ranking's first model, as `user` sees it: up, down, own vote.
     async fn seen(database: &PgPool, user: UserId) -> (i64, i64, Ballot) {

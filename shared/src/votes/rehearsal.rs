@@ -82,12 +82,6 @@ pub(crate) enum Cast {
     Refused,
 }
 
-/// What `future` comes to, if that is before a generous deadline.
-pub(crate) async fn within<T>(what: &str, future: impl Future<Output = T>) -> T {
-    let limit = std::time::Duration::from_secs(30);
-    tokio::time::timeout(limit, future).await.unwrap_or_else(|_| panic!("it did not happen in time: {what}"))
-}
-
 pub(crate) fn suspicion() -> Verdict {
     Verdict::Hold(vec![Reason { rule: "velocity".to_owned(), weight: 100, detail: "A test.".to_owned() }])
 }
