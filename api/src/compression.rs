@@ -3,11 +3,9 @@
 //! choice, whose length would tell of the secret (BREACH). Bodies that are sent many times come compressed already, from
 //! [`crate::cached`].
 
-use actix_web::Error;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::dev::ServiceResponse;
 use actix_web::http::header::{self, HeaderMap, HeaderValue};
-use actix_web::middleware::Next;
 use actix_web::{HttpResponse, web};
 use bytes::Bytes;
 
@@ -21,29 +19,23 @@ const SECRET: [&str; 2] = ["/api/auth/", "/api/me/tokens"];
 const COMPRESSIBLE: [&str; 6] =
     ["application/json", "application/problem+json", "text/html", "text/plain", "text/css", "text/javascript"];
 
-/// The middleware around all others.
-///
-/// # Errors
-/// Those of the request.
-pub(crate) async fn compress(
-    request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, Error> {
-    let accepted = request.headers().get(header::ACCEPT_ENCODING).cloned();
-    let is_secret = SECRET.iter().any(|path| request.path().starts_with(path));
-    let answer = next.call(request).await?.map_into_boxed_body();
+/// `answer` in the coding that its client likes best, if it is worth it.
+pub(crate) async fn compress(answer: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let size = answer.response().body().size();
-    if is_secret || !matches!(size, BodySize::Sized(size) if size >= SMALLEST as u64) || !is_open(answer.headers()) {
-        return Ok(answer);
+    if !matches!(size, BodySize::Sized(size) if size >= SMALLEST as u64) || !is_open(answer.headers()) {
+        return answer;
     }
     let (request, mut response) = answer.into_parts();
+    if SECRET.iter().any(|path| request.path().starts_with(path)) {
+        return ServiceResponse::new(request, response);
+    }
     add_vary(response.headers_mut());
-    let coding = accepted.and_then(|accepted| Coding::preferred(&accepted, Effort::Fast));
-    let response = match coding {
+    let accepted = request.headers().get(header::ACCEPT_ENCODING);
+    let response = match accepted.and_then(|accepted| Coding::preferred(accepted, Effort::Fast)) {
         Some(coding) => encoded(response, coding).await,
         None => response,
     };
-    Ok(ServiceResponse::new(request, response))
+    ServiceResponse::new(request, response)
 }
 
 /// True if nothing in the headers of an answer speaks against another coding.
@@ -92,17 +84,14 @@ async fn encode(plain: Bytes, coding: Coding) -> Option<Bytes> {
 #[cfg(test)]
 mod tests {
     use actix_web::cookie::Cookie;
-    use actix_web::middleware::from_fn;
-    use actix_web::{App, test};
+    use actix_web::{Error, test};
 
     use super::*;
 
     /// The headers with which `answer` to a client that takes zstd comes out, and its body.
     async fn sent(path: &str, answer: fn() -> HttpResponse) -> (HeaderMap, Bytes) {
-        let route = web::get().to(move || std::future::ready(answer()));
-        let app = test::init_service(App::new().default_service(route).wrap(from_fn(compress))).await;
         let request = test::TestRequest::get().uri(path).insert_header((header::ACCEPT_ENCODING, "gzip, zstd"));
-        let response = test::call_service(&app, request.to_request()).await;
+        let response = compress(ServiceResponse::new(request.to_http_request(), answer())).await;
         (response.headers().clone(), test::read_body(response).await)
     }
 

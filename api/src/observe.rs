@@ -15,6 +15,7 @@ use futures_util::FutureExt;
 use metrics::Histogram;
 use uuid::Uuid;
 
+use crate::compression::compress;
 use crate::error::ApiError;
 use crate::limits;
 
@@ -92,7 +93,7 @@ pub(crate) async fn observe(
     let mut response = finish(response, &path, &id);
     limits::add_headers(&request, response.headers_mut());
     record(route, name(&method), response.status(), started.elapsed());
-    Ok(ServiceResponse::new(request, response))
+    Ok(compress(ServiceResponse::new(request, response)).await)
 }
 
 thread_local! {

@@ -16,7 +16,6 @@ use std::time::{Duration, Instant};
 use actix_web::Error;
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::middleware::Next;
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use metrics::counter;
@@ -36,10 +35,10 @@ use crate::error::ApiError;
 pub(crate) async fn weigh(
     worth: Worth,
     request: ServiceRequest,
-    next: Next<BoxBody>,
+    answer: impl AsyncFnOnce(ServiceRequest) -> Result<ServiceResponse<BoxBody>, Error>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let (kept, claim) = (request.request().clone(), Claim::of(worth));
-    let mut answer = pin!(claim.clone().hold(next.call(request)));
+    let mut answer = pin!(claim.clone().hold(answer(request)));
     loop {
         let ends = claim.ends();
         match timeout_at(ends.into(), &mut answer).await {

@@ -19,7 +19,7 @@ use tokio::time::timeout;
 
 use crate::app::App;
 use crate::routes::{self, Role};
-use crate::{compression, input, observe};
+use crate::{input, observe};
 
 /// Connections per worker thread; the limit on open files is met first.
 const MAX_CONNECTIONS: usize = 100_000;
@@ -67,7 +67,6 @@ impl Server {
                 .app_data(input::payload_config())
                 .configure(|services| routes::register(services, role))
                 .wrap(from_fn(observe::observe))
-                .wrap(from_fn(compression::compress))
         };
         let server = HttpServer::new(application)
             .workers(cores)

@@ -76,15 +76,16 @@ impl Operation {
         }
     }
 
-    /// With all that stands before its handler, the outermost last.
+    /// With all that stands before its handler: in one layer, since each costs a request an allocation.
     fn into_route(self) -> Route {
         let gate = Gate { access: self.access, parameters: self.parameters, scope: self.scope(), limit: self.limit };
         let worth = self.worth;
-        let gated = self.route.wrap(from_fn(move |request, next| auth::admit(gate, request, next)));
-        let weighed = gated.wrap(from_fn(move |request, next| overload::weigh(worth, request, next)));
+        let gated = self.route.wrap(from_fn(move |request, next| {
+            overload::weigh(worth, request, move |request| auth::admit(gate, request, next))
+        }));
         match self.answer {
-            Answer::Whole => weighed,
-            Answer::Stream => weighed.wrap(from_fn(super::stream::shed)),
+            Answer::Whole => gated,
+            Answer::Stream => gated.wrap(from_fn(super::stream::shed)),
         }
     }
 }
