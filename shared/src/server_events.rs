@@ -38,18 +38,25 @@ pub struct ServerEvents {
     begun: bool,
     kind: String,
     data: String,
+    /// That of the event that is arriving: it counts once the event has ended.
+    id: String,
     last_id: String,
     retry: Option<Duration>,
+    /// An event was too long: where the next one begins is not known.
+    lost: bool,
 }
 
 impl ServerEvents {
     /// The events that `bytes` complete.
     ///
     /// # Errors
-    /// If one is too long; the rest is not read.
+    /// If one is too long. Those before it are told first, and nothing after it is read.
     pub fn read(&mut self, bytes: &[u8]) -> Result<Vec<ServerEvent>, TooLong> {
         let mut events = Vec::new();
         for &byte in bytes {
+            if self.lost {
+                break;
+            }
             let continues_end = std::mem::take(&mut self.after_return) && byte == b'\n';
             match byte {
                 _ if continues_end => {}
@@ -57,14 +64,14 @@ impl ServerEvents {
                     self.after_return = byte == b'\r';
                     events.extend(self.end_line());
                 }
-                _ if self.line.len() + self.data.len() == LONGEST => return Err(TooLong),
+                _ if self.line.len() + self.data.len() >= LONGEST => self.lost = true,
                 _ => self.line.push(byte),
             }
         }
-        Ok(events)
+        if self.lost && events.is_empty() { Err(TooLong) } else { Ok(events) }
     }
 
-    /// Where the stream stands, for `Last-Event-ID`; none before the first id.
+    /// Where the stream stands, for `Last-Event-ID`: the last event that has ended; none before the first id.
     #[must_use]
     pub fn last_id(&self) -> Option<&str> {
         Some(self.last_id.as_str()).filter(|id| !id.is_empty())
@@ -97,7 +104,7 @@ impl ServerEvents {
                 self.data.push_str(value);
                 self.data.push('\n');
             }
-            "id" if !value.contains('\0') => value.clone_into(&mut self.last_id),
+            "id" if !value.contains('\0') => value.clone_into(&mut self.id),
             "retry" if value.bytes().all(|byte| byte.is_ascii_digit()) => {
                 self.retry = value.parse().ok().map(Duration::from_millis).or(self.retry);
             }
@@ -107,6 +114,7 @@ impl ServerEvents {
 
     fn dispatch(&mut self) -> Option<ServerEvent> {
         let (kind, mut data) = (std::mem::take(&mut self.kind), std::mem::take(&mut self.data));
+        self.id.clone_into(&mut self.last_id);
         if data.is_empty() {
             return None;
         }
@@ -187,6 +195,7 @@ mod tests {
             ("data:a\ndata: b\ndata\n\n", vec![event("message", "a\nb\n", "")]),
             ("data:  two blanks\n\n", vec![event("message", " two blanks", "")]),
             ("event: hello\ndata: {}\n\n", vec![event("hello", "{}", "")]),
+            ("data\n\n", vec![event("message", "", "")]),
             ("event: nothing\n\ndata: x\n\n", vec![event("message", "x", "")]),
             (": a comment\n\n:\n\n", vec![]),
             ("id: e-1\ndata: a\n\ndata: b\n\n", vec![event("message", "a", "e-1"), event("message", "b", "e-1")]),
@@ -235,6 +244,15 @@ mod tests {
     }
 
     #[test]
+    fn an_event_that_has_not_ended_leaves_the_stream_where_it_was() {
+        let mut reader = ServerEvents::default();
+        reader.read(b"id: 1\ndata: a\n\nid: 2\ndata: b\n").unwrap();
+        assert_eq!(reader.last_id(), Some("1"));
+        reader.read(b"\n").unwrap();
+        assert_eq!(reader.last_id(), Some("2"));
+    }
+
+    #[test]
     fn an_event_without_end_is_not_gathered() {
         let mut line = ServerEvents::default();
         assert!(line.read(&vec![b'x'; LONGEST]).is_ok());
@@ -242,6 +260,23 @@ mod tests {
         let mut lines = ServerEvents::default();
         assert_eq!(lines.read("data: 12345678\n".repeat(LONGEST / 9).as_bytes()), Ok(vec![]));
         assert_eq!(lines.read("data: 12345678\n".as_bytes()), Err(TooLong));
+        assert_eq!(lines.read(b"\n\ndata: a\n\n"), Err(TooLong), "what follows may be the rest of it");
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_count_as_what_becomes_of_them() {
+        let mut reader = ServerEvents::default();
+        let line = [b"data: ", vec![0xff; LONGEST / 2].as_slice(), b"\n"].concat();
+        assert_eq!(reader.read(&line), Ok(vec![]));
+        assert_eq!(reader.read(b"d"), Err(TooLong));
+    }
+
+    #[test]
+    fn what_came_before_an_event_that_is_too_long_is_told() {
+        let mut reader = ServerEvents::default();
+        let chunk = ["data: a\n\n", &"x".repeat(LONGEST + 1)].concat();
+        assert_eq!(reader.read(chunk.as_bytes()), Ok(vec![event("message", "a", "")]));
+        assert_eq!(reader.read(b""), Err(TooLong));
     }
 
     #[tokio::test]
