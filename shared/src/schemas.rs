@@ -110,7 +110,7 @@ pub fn as_whole(number: &serde_json::Number) -> Option<i64> {
     number.as_i64().or_else(|| rounded().map(|number| number as i64))
 }
 
-/// A text of `MIN` to `MAX` characters without NUL.
+/// A text of `MIN` to `MAX` characters without NUL. Its `Debug` hides it; its `Serialize` does not: a form with a secret has none.
 #[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Text<const MIN: usize, const MAX: usize>(String);

@@ -7,7 +7,7 @@ use bellwork_shared::{ledger, practice, sittings};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::question_bank::Name;
+use super::question_bank::NameFilter;
 use super::sittings::{SittingSheet, closing, created};
 use crate::app::App;
 use crate::auth::SignedIn;
@@ -21,9 +21,9 @@ use crate::reply::Created;
 #[serde(deny_unknown_fields)]
 pub(super) struct Wish {
     /// Only this subject.
-    subject: Option<Name>,
+    subject: Option<NameFilter>,
     /// Only this topic.
-    topic: Option<Name>,
+    topic: Option<NameFilter>,
     /// Only this difficulty.
     difficulty: Option<Whole<1, 3>>,
     /// How many questions; fewer if there are not that many.
@@ -58,8 +58,8 @@ pub(super) async fn begin(
 impl From<Wish> for Filter {
     fn from(wish: Wish) -> Self {
         Self {
-            subject: wish.subject.and_then(Name::written),
-            topic: wish.topic.and_then(Name::written),
+            subject: wish.subject.and_then(NameFilter::written),
+            topic: wish.topic.and_then(NameFilter::written),
             difficulty: wish.difficulty.map(|difficulty| difficulty.get().cast_signed()),
             ..Self::default()
         }

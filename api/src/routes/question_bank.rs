@@ -27,7 +27,7 @@ const MAX_PAGE: u32 = 10_000;
 const MARK: usize = 8;
 
 /// A subject or a topic; a blank one is none.
-pub(super) type Name = Text<0, 64>;
+pub(super) type NameFilter = Text<0, 64>;
 /// What is searched for.
 type Words = Text<0, 200>;
 
@@ -37,10 +37,10 @@ type Words = Text<0, 200>;
 pub(super) struct Search {
     /// What the test is about, such as `mathematics`.
     #[param(inline)]
-    subject: Option<Name>,
+    subject: Option<NameFilter>,
     /// What the question is about, such as `linear-equations`.
     #[param(inline)]
-    topic: Option<Name>,
+    topic: Option<NameFilter>,
     /// From 1 (easy) to 3.
     #[param(minimum = 1, maximum = 3)]
     difficulty: Option<i16>,
@@ -95,8 +95,8 @@ pub(super) async fn search(
 impl Search {
     fn filter(&mut self) -> Result<Filter, ApiError> {
         Ok(Filter {
-            subject: self.subject.take().and_then(Name::written),
-            topic: self.topic.take().and_then(Name::written),
+            subject: self.subject.take().and_then(NameFilter::written),
+            topic: self.topic.take().and_then(NameFilter::written),
             difficulty: check_difficulty(self.difficulty)?,
             kind: self.kind,
             words: self.q.take().and_then(Words::written),
@@ -180,7 +180,7 @@ async fn paged(app: &App, filter: &Filter, page: u32, per_page: Option<u32>) -> 
 pub(super) struct WhichTopics {
     /// Only this subject.
     #[param(inline)]
-    subject: Option<Name>,
+    subject: Option<NameFilter>,
     /// How many at the most; 20 unless told.
     #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
@@ -195,7 +195,7 @@ pub(super) async fn topics(
     query: Query<WhichTopics>,
 ) -> Result<Json<Listed<BankTopic>>, ApiError> {
     let WhichTopics { subject, limit, cursor } = query.0;
-    let (subject, page) = (subject.and_then(Name::written), Page { limit, cursor });
+    let (subject, page) = (subject.and_then(NameFilter::written), Page { limit, cursor });
     let limit = page.limit()?;
     let cursors = Cursors::of(&app, "/api/question-bank/topics").await?;
     let after: Option<(String, String)> = cursors.position(&page)?;

@@ -232,20 +232,34 @@ pub(crate) async fn eventually(what: &str, mut look: impl AsyncFnMut() -> bool) 
     .await;
 }
 
-/// Plays rounds until one takes less than `limit`. A machine that stands still makes some rounds long; what waits where it
-/// should not makes each of them long.
-pub(crate) async fn once_within(limit: Duration, what: &str, mut round: impl AsyncFnMut() -> Duration) {
-    eventually(what, async || round().await < limit).await;
+/// The fewest rounds that tell something.
+const ROUNDS: u32 = 4;
+
+/// Plays rounds until two of three were shorter than `limit`, and at least [`ROUNDS`]. A machine that stands still makes some
+/// long; what waits where it should not, most.
+pub(crate) async fn mostly_within(limit: Duration, what: &str, mut round: impl AsyncFnMut() -> Duration) {
+    let (mut rounds, mut short) = (0, 0);
+    eventually(what, async || {
+        rounds += 1;
+        short += u32::from(round().await < limit);
+        rounds >= ROUNDS && 3 * short >= 2 * rounds
+    })
+    .await;
 }
 
-/// Whether `one` takes at most thrice as long as `other`, by the quickest of each: in turns, so that a busy machine slows
-/// both, until it has let each be quick once.
-pub(crate) async fn as_quick(what: &str, mut one: impl AsyncFnMut(), mut other: impl AsyncFnMut()) {
-    let mut quickest = [Duration::MAX; 2];
+/// Plays rounds, at least [`ROUNDS`], until the quickest of `one` took at most thrice as long as that of `other`. They take
+/// turns, so that what else the machine does slows both.
+pub(crate) async fn as_quick(
+    what: &str,
+    mut one: impl AsyncFnMut() -> Duration,
+    mut other: impl AsyncFnMut() -> Duration,
+) {
+    let (mut rounds, mut quickest) = (0, [Duration::MAX; 2]);
     eventually(what, async || {
-        quickest[0] = quickest[0].min(timed(&mut one).await);
-        quickest[1] = quickest[1].min(timed(&mut other).await);
-        quickest[0] < 3 * quickest[1]
+        rounds += 1;
+        quickest[0] = quickest[0].min(one().await);
+        quickest[1] = quickest[1].min(other().await);
+        rounds >= ROUNDS && quickest[0] < 3 * quickest[1]
     })
     .await;
 }

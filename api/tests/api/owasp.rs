@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
+use std::time::Instant;
 
 use bellwork_queue::Drain;
 use bellwork_tests::ai_server::{AiServer, Manner};
@@ -217,10 +218,13 @@ async fn alike_for_unknown_and_known(app: &Application, known: &str) {
     let words = Mutex::new(Vec::new());
     let refused = async |email: &str| {
         let guess = json!({ "email": email, "password": "wrong horse" });
+        let began = Instant::now();
         let answer = app.anybody().post("/api/auth/login", &guess).await;
+        let took = began.elapsed();
         answer.problem(401);
         words.lock().unwrap().push(answer.body);
         forget_failures(app).await;
+        took
     };
     as_quick("for who is unknown", async || refused(emails[1]).await, async || refused(known).await).await;
     as_quick("for who is known", async || refused(known).await, async || refused(emails[1]).await).await;

@@ -221,7 +221,7 @@ async fn the_queue_runs_no_more_at_a_time_than_it_may_across_processes() {
 }
 
 /// A hundred a second with a burst of two: the first two at once, each other 10 ms after the one before it. By the polls of
-/// an idle worker alone, two every two seconds, it would take minutes.
+/// an idle worker alone, two every two seconds, it would take ten times the longest that is allowed here.
 #[tokio::test]
 async fn a_rate_limit_spreads_jobs_and_wastes_no_time() {
     let trial = Trial::new().await;
@@ -232,7 +232,7 @@ async fn a_rate_limit_spreads_jobs_and_wastes_no_time() {
     let (working, mut done) = trial.collect(10).await;
     within(take(&mut done, 202)).await;
     let took = began.elapsed();
-    assert!(took >= Duration::from_millis(1980), "{took:?}");
+    assert!((Duration::from_millis(1980)..Duration::from_secs(20)).contains(&took), "{took:?}");
     working.drain().await;
 }
 

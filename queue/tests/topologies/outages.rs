@@ -20,8 +20,8 @@ fn producer_with(url: &str, connect: Duration, response: Duration) -> Producer {
     Engine::new(server.with_timeouts(connect, response), "test").producer()
 }
 
-/// A push that outlasts every test, by a producer that is more patient than any. Whoever is given up while it still
-/// waits, though it has begun before, was given up by its own time.
+/// A push that outlasts every test, by a producer that is more patient than any. One that began later and ends earlier has
+/// ended by its own time-out.
 fn waits(producer: &Producer) -> JoinHandle<Result<Vec<Pushed>, Error>> {
     let producer = producer.clone();
     tokio::spawn(async move { producer.push(QUEUE, jobs(1)).await })

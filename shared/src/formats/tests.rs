@@ -368,10 +368,6 @@ fn hostile_xml_is_refused_without_expanding_or_fetching_anything() {
     }
 }
 
-/// Enough that reading something over and over would take minutes.
-const LARGE: usize = 1 << 20;
-
-/// Each would take minutes if something in it were read over and over.
 /// What this thread has taken of a processor: others who want it too change nothing.
 fn processor_seconds() -> u64 {
     let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
@@ -379,6 +375,10 @@ fn processor_seconds() -> u64 {
     nanoseconds / 1_000_000_000
 }
 
+/// Enough that reading something over and over would take minutes.
+const LARGE: usize = 1 << 20;
+
+/// Each would take minutes if something in it were read over and over.
 #[test]
 fn a_large_file_is_read_in_one_pass() {
     let large = |piece: &str| piece.repeat(LARGE / piece.len());
