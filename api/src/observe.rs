@@ -1,4 +1,5 @@
-//! What happens around every request: its id, its metrics, and the one place where an error becomes an answer.
+//! What happens around every request: its id, its metrics, the one place where an error becomes an answer, and the coding in
+//! which that goes out.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
