@@ -12,7 +12,7 @@ use crate::points::Points;
 use crate::practice_tests::{AnswerKey, Choice, QuestionKind};
 
 /// Questions that a search ranks at most: each has to be read for it, and words of which more are found say little.
-const MOST_RANKED: i64 = 5_000;
+const MOST_RANKED: i64 = 2_000;
 
 /// Which questions are meant; what is not there matters not.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -134,7 +134,7 @@ fn order(filter: &Filter) -> &'static str {
     if filter.words.is_some() { " order by rank desc, id" } else { " order by id" }
 }
 
-/// Up to `limit` questions after `after`: with words the best first, of the first 5,000 that hold them; otherwise
+/// Up to `limit` questions after `after`: with words the best first, of the first 2,000 that hold them; otherwise
 /// the oldest.
 ///
 /// # Errors

@@ -30,7 +30,7 @@ const MAX_TEXT: usize = 200;
 /// The longest normalised error, in characters.
 const MAX_ERROR: usize = 300;
 
-/// Which jobs to list. A part of the list may be short, or empty, and not the last: a search looks at 8,000 jobs at a time.
+/// Which jobs to list. A part of the list may be short, or empty, and not the last: a search looks at 3,000 jobs at a time.
 #[derive(Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Which {
@@ -44,7 +44,7 @@ pub(super) struct Which {
     #[param(max_length = 100, pattern = "^[^\\u0000]*$")]
     kind: Option<String>,
     /// At least eight hexadecimal digits are the beginning of an id; anything else is looked for in the kind and in the last
-    /// error, whatever its case. One answer looks at 8,000 jobs at the most, so it may be short, or empty, and have a cursor.
+    /// error, whatever its case. One answer looks at 3,000 jobs at the most, so it may be short, or empty, and have a cursor.
     #[param(max_length = 200, pattern = "^[^\\u0000]*$")]
     q: Option<String>,
     /// Those whose last error is this one but for its ids and numbers, as the list of dead letters shows it.

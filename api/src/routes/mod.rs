@@ -339,7 +339,7 @@ fn steering() -> Vec<Path> {
             "Lets a schedule fire again, from its next tick on.",
         ),
         at("/api/admin/dead")
-            .get(Admins, admin_dead::list, "What the newest 10,000 dead jobs died of.")
+            .get(Admins, admin_dead::list, "What the newest 5,000 dead jobs died of.")
             .limited(&policies::LEDGER),
         at("/api/admin/jobs").get(Admins, admin_jobs::list, "The jobs, the newest first.").limited(&policies::LEDGER),
         at("/api/admin/jobs/bulk")

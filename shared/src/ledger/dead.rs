@@ -7,8 +7,8 @@ use sqlx::PgConnection;
 use super::search::reading;
 use crate::ids::JobId;
 
-/// Dead jobs that are read, the newest of them: some 100 ms of work.
-pub const LOOKED_AT: i64 = 10_000;
+/// Dead jobs that are read, the newest of them: some 10 ms of work.
+pub const LOOKED_AT: i64 = 5_000;
 
 /// Jobs of a kind that died of the same thing.
 #[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]

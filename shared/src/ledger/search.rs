@@ -9,7 +9,7 @@ use super::{JobRow, JobState};
 use crate::ids::{JobId, UserId};
 
 /// The most rows one part of a search reads: some ten milliseconds of work.
-pub const SCANNED_AT_ONCE: i64 = 8_000;
+pub const SCANNED_AT_ONCE: i64 = 3_000;
 /// The most rows that are counted.
 pub const COUNTED_AT_ONCE: i64 = 200_000;
 /// A text of at least this many hexadecimal digits is taken for the beginning of an id.
