@@ -239,7 +239,7 @@ impl PrivatePostgres {
 }
 
 impl Drop for PrivatePostgres {
-    /// The postmaster was started through another program: it is stopped by its own tool first.
+    /// By its own tool first, since a postmaster that is killed leaves its shared memory.
     fn drop(&mut self) {
         let mut stop = as_postgres(&binary("pg_ctl"));
         stop.arg("-D").arg(self.data()).args(["-m", "immediate", "-t", "10", "stop"]);
@@ -297,13 +297,14 @@ fn is_root() -> bool {
     id.is_ok_and(|id| id.starts_with(b"0\n"))
 }
 
-/// PostgreSQL refuses to run as root.
+/// PostgreSQL refuses to run as root. What changes the user becomes the program, so that a kill ends it: `runuser` would be
+/// its parent, and leave it behind.
 fn as_postgres(program: &Path) -> Command {
     if !is_root() {
         return Command::new(program);
     }
-    let mut command = Command::new("runuser");
-    command.args(["-u", "postgres", "--"]).arg(program).current_dir("/");
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=postgres", "--regid=postgres", "--init-groups", "--"]).arg(program).current_dir("/");
     command
 }
 
