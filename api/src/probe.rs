@@ -5,11 +5,11 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bellwork_queue::Connection;
+use bellwork_shared::database;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Shared};
 use serde::Serialize;
 use sqlx::PgPool;
-use sqlx::postgres::PgPoolOptions;
 use tokio::time::timeout;
 use utoipa::ToSchema;
 
@@ -47,7 +47,7 @@ pub(crate) struct Probe {
 impl Probe {
     /// Looks at the server of `database`, and at `redis`.
     pub(crate) fn new(database: &PgPool, redis: Connection) -> Self {
-        let own = PgPoolOptions::new().max_connections(1).acquire_timeout(ANSWER_TIMEOUT);
+        let own = database::calm_pool().max_connections(1).acquire_timeout(ANSWER_TIMEOUT);
         let database = own.connect_lazy_with((*database.connect_options()).clone());
         Self { database, redis, last: Mutex::default() }
     }

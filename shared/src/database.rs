@@ -16,6 +16,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 /// A connection used so lately is handed out without a ping, which would be a quarter of all round trips under load.
 /// PostgreSQL takes longer to restart, so that no connection from before it is trusted.
 const TRUSTED: Duration = Duration::from_millis(50);
+/// A connection is replaced after this time, so that what its session gathers goes, and a moved server is found.
+const LIFETIME: Duration = Duration::from_secs(30 * 60);
 /// A statement that runs longer is a mistake; it is ended by the server.
 const STATEMENT_TIMEOUT: &str = "15s";
 /// Whoever waits longer for a lock has met a stuck process; trying again may help.
@@ -48,6 +50,13 @@ pub fn replica_pools(config: &DatabaseConfig, application: &str) -> Result<Vec<P
     config.replica_urls.iter().map(|url| open(url, config, application)).collect()
 }
 
+/// A pool that leaves its connections alone. Left to itself it looks for old ones now and then, by a loop that can spin for
+/// ever and take a core when one is given back at that moment (sqlx issue 3645, mended in no release yet).
+#[must_use]
+pub fn calm_pool() -> PgPoolOptions {
+    PgPoolOptions::new().idle_timeout(None).max_lifetime(None)
+}
+
 fn open(url: &Url, config: &DatabaseConfig, application: &str) -> Result<PgPool, sqlx::Error> {
     let options: PgConnectOptions = url.as_str().parse()?;
     let options = options.application_name(application);
@@ -56,14 +65,18 @@ fn open(url: &Url, config: &DatabaseConfig, application: &str) -> Result<PgPool,
         // It would refuse the connection for this one; PostgreSQL's own default is as precise since 12.
         Via::Pooler => options.extra_float_digits(None),
     };
-    Ok(PgPoolOptions::new()
+    Ok(calm_pool()
         .max_connections(config.pool_size)
         .acquire_timeout(ACQUIRE_TIMEOUT)
         .test_before_acquire(false)
         .before_acquire(|connection, meta| {
-            Box::pin(
-                async move { if meta.idle_for < TRUSTED { Ok(true) } else { connection.ping().await.map(|()| true) } },
-            )
+            Box::pin(async move {
+                match meta {
+                    _ if meta.age > LIFETIME => Ok(false),
+                    _ if meta.idle_for < TRUSTED => Ok(true),
+                    _ => connection.ping().await.map(|()| true),
+                }
+            })
         })
         .connect_lazy_with(options))
 }

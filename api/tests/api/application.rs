@@ -10,6 +10,7 @@ use bellwork_jobs::context::Publisher;
 use bellwork_queue::{Engine, Inspector};
 use bellwork_shared::cache::{Invalidator, Scope};
 use bellwork_shared::config::{Config, Variables};
+use bellwork_shared::database::calm_pool;
 use bellwork_shared::ids::{JobId, UserId};
 use bellwork_shared::notifications::{self, NewNotification, Notification};
 use bellwork_shared::telemetry;
@@ -42,6 +43,7 @@ impl Application {
 
     /// With further variables, which win.
     pub(crate) fn start_with(database: PgPool, variables: &[(&str, &str)]) -> Self {
+        let database = calm(database);
         telemetry::install_tls();
         let prefix = format!("test-{}", Uuid::now_v7());
         let defaults = [
@@ -135,7 +137,19 @@ impl Application {
     pub(crate) async fn stop(self) {
         self.server.stop().await;
         self.server.ended().await.unwrap();
+        self.database.close().await;
     }
+}
+
+/// A test's own pool, but for that of `sqlx::test` a calm one on the same database: theirs is swept each second, while other
+/// threads give connections back.
+fn calm(pool: PgPool) -> PgPool {
+    let options = pool.options();
+    if options.get_idle_timeout() != Some(Duration::from_secs(1)) {
+        return pool;
+    }
+    let calm = calm_pool().max_connections(options.get_max_connections());
+    calm.connect_lazy_with((*pool.connect_options()).clone())
 }
 
 /// Somebody with or without a token.
