@@ -6,13 +6,14 @@ use bellwork_shared::ids::TestId;
 use bellwork_shared::practice_tests;
 use bellwork_shared::ranking::{self, Board, Entry, Period, Standing, Visibility};
 use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use sqlx::PgConnection;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
-use crate::auth::SignedIn;
 use crate::cached::encode;
 use crate::caches::Caches;
+use crate::caller::SignedIn;
 use crate::cursor;
 use crate::error::ApiError;
 use crate::input::{Body, Query};
@@ -41,15 +42,23 @@ pub(super) struct Which {
 /// A board, as the caller sees it.
 #[derive(Serialize, ToSchema)]
 pub(super) struct Leaderboard {
-    #[serde(flatten)]
-    top: Top,
+    #[schema(value_type = Vec<Entry>)]
+    entries: Box<RawValue>,
+    total: i64,
     me: Option<Standing>,
 }
 
 /// What everybody sees of a board.
-#[derive(Serialize, Deserialize, ToSchema)]
-pub(super) struct Top {
+#[derive(Serialize)]
+struct Top {
     entries: Vec<Entry>,
+    total: i64,
+}
+
+/// The same as it is kept: the entries are passed on as they are written.
+#[derive(Deserialize)]
+struct Kept {
+    entries: Box<RawValue>,
     total: i64,
 }
 
@@ -87,12 +96,11 @@ pub(super) async fn show(
     let me = ranking::standing(&mut conn, board, caller.user.id).await?;
     drop(conn);
     let key = Key { scope: Scope::Board(test_id), name: format!("{period:?}:{}:{limit}", board.starts_on).into() };
-    let database = app.database.clone();
-    let load = async move || encode(top(&mut *database.acquire().await?, board, limit).await?);
-    let kept = app.caches.body(key, load).await?;
-    let top = kept.value.ok_or(ApiError::NotFound)?;
-    let top = serde_json::from_slice(top.plain()).map_err(anyhow::Error::new)?;
-    Ok(Json(Leaderboard { top, me }))
+    let source = app.clone();
+    let load = async move || encode(top(&mut *source.database.acquire().await?, board, limit).await?);
+    let top = app.caches.body(key, load).await?.value.ok_or(ApiError::NotFound)?;
+    let Kept { entries, total } = serde_json::from_slice(top.plain()).map_err(anyhow::Error::new)?;
+    Ok(Json(Leaderboard { entries, total, me }))
 }
 
 /// What everybody sees of a board; nothing if there is no such test.
