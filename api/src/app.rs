@@ -1,7 +1,8 @@
 //! What all requests of a process share.
 
-use std::sync::OnceLock;
+use std::ops::Deref;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
@@ -35,8 +36,13 @@ use crate::throttle::Throttle;
 /// How long an answer waits for the push of what it has accepted.
 const PUSH_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What all requests of a process share. Nothing in it needs PostgreSQL or Redis to be there when it is made.
-pub(crate) struct App {
+/// What all requests of a process share. Each thread that serves has a clone behind a count of its own: handlers hold it
+/// all the time, and a count that the cores take from each other costs more than the handler.
+#[derive(Clone, Debug)]
+pub(crate) struct App(Arc<Parts>);
+
+/// All of it. Nothing in it needs PostgreSQL or Redis to be there when it is made.
+pub(crate) struct Parts {
     /// Listening, sessions and streams.
     pub(crate) config: HttpConfig,
     /// The AI server, and what may be spent on it.
@@ -98,7 +104,7 @@ impl App {
         let (submitter, outbox) = Submitter::start(engine.producer(), pool.clone());
         let database = Database::new(pool.clone());
         let layers = Layers::start(bellwork_jobs::cache::redis(&events), &config.redis.prefix);
-        let app = Self {
+        let parts = Parts {
             caches: Caches::new(layers, pool.clone()),
             config: config.http.clone(),
             ai: config.ai.clone(),
@@ -119,7 +125,7 @@ impl App {
             installation: OnceCell::new(),
             draining: AtomicBool::new(false),
         };
-        Ok((app, outbox))
+        Ok((Self(Arc::new(parts)), outbox))
     }
 
     /// What all processes of this installation agree on.
@@ -184,8 +190,16 @@ fn catalogue(database: Database) -> Catalogue {
     })
 }
 
-impl std::fmt::Debug for App {
+impl Deref for App {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Parts {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("App").field("bind", &self.config.bind).finish_non_exhaustive()
+        f.debug_struct("Parts").field("bind", &self.config.bind).finish_non_exhaustive()
     }
 }

@@ -3,23 +3,22 @@
 use std::sync::Arc;
 
 use actix_web::body::BoxBody;
-use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap};
 use actix_web::middleware::Next;
-use actix_web::{Error, FromRequest, HttpMessage, HttpRequest, web};
+use actix_web::{Error, HttpMessage, HttpRequest, web};
 use bellwork_shared::api_tokens::scopes::Scope;
 use bellwork_shared::config::http::HttpConfig;
 use bellwork_shared::ids::SessionId;
-use bellwork_shared::reading::Reader;
 use bellwork_shared::sessions::Identity;
 use bellwork_shared::tokens::Token;
 use bellwork_shared::users::Role;
 use bellwork_shared::{api_tokens, cache, sessions};
 use chrono::{DateTime, Utc};
-use futures_util::future::{Ready, ready};
 use url::Url;
 
 use crate::app::App;
+use crate::caller::{Caller, Credential, SignedIn};
 use crate::cookies::cookie_name;
 use crate::describe::Parameters;
 use crate::error::ApiError;
@@ -47,6 +46,19 @@ pub(crate) struct Gate {
     pub(crate) scope: Option<Scope>,
     /// How often it may be asked.
     pub(crate) limit: Limit,
+}
+
+impl Gate {
+    fn must_let_through(self, caller: &Caller) -> Result<(), ApiError> {
+        let is_session = matches!(caller.credential, Credential::Session { .. });
+        if !is_session && !self.scope.is_some_and(|scope| caller.may(scope)) {
+            return Err(ApiError::OutOfScope(self.scope));
+        }
+        match self.access {
+            Access::Admins if caller.user.role != Role::Admin => Err(ApiError::Forbidden("This is for operators.")),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// Lets a request through to its handler, or not. What the handler may learn of the caller is put into the request.
@@ -99,7 +111,7 @@ async fn identify(request: &HttpRequest, gate: Gate) -> Result<SignedIn, ApiErro
         Ok(Some(proof)) => {
             let caller = authenticate(request, proof).await?;
             limits::count(request, gate.limit, Some(caller.user.id)).await?;
-            caller.must_be_let_through(gate)?;
+            gate.must_let_through(&caller)?;
             Ok(SignedIn(Arc::new(caller)))
         }
         nobody => {
@@ -120,24 +132,44 @@ enum Proof {
     ApiToken(Token),
 }
 
-/// Whose proof it is. Proofs of nobody are counted by address, so that guessing ends soon; whoever this process knows is
-/// let in all the same, since others share the address.
+/// Whose proof it is.
 async fn authenticate(request: &HttpRequest, proof: Proof) -> Result<Caller, ApiError> {
+    let (app, now) = (state(request), Utc::now());
+    if let Proof::Session(token) = proof
+        && let Some(session) = app.caches.session_at_hand(token, now)
+    {
+        return in_session(app, token, session, now).await;
+    }
+    Box::pin(look_for(request, proof)).await
+}
+
+/// Looks in the stores. Proofs of nobody are counted by address, so that guessing ends soon; whoever this process knows
+/// was let in before, since others share the address.
+async fn look_for(request: &HttpRequest, proof: Proof) -> Result<Caller, ApiError> {
+    limits::check_stranger(request)?;
     let app = state(request);
-    limits::check_stranger(request, || matches!(proof, Proof::Session(token) if app.caches.knows(token)))?;
     let caller = match proof {
         Proof::Session(token) => by_session(app, token).await,
-        Proof::ApiToken(token) => Box::pin(by_api_token(app, token)).await,
+        Proof::ApiToken(token) => by_api_token(app, token).await,
     };
     if let Err(ApiError::Unauthenticated) = caller {
-        Box::pin(limits::count_stranger(request)).await?;
+        limits::count_stranger(request).await?;
     }
     caller
 }
 
 async fn by_session(app: &App, token: Token) -> Result<Caller, ApiError> {
     let session = app.caches.session(&app.database, token).await?.ok_or(ApiError::Unauthenticated)?;
-    if session.is_unnoted(Utc::now()) {
+    in_session(app, token, session, Utc::now()).await
+}
+
+async fn in_session(
+    app: &App,
+    token: Token,
+    session: sessions::SignedIn,
+    now: DateTime<Utc>,
+) -> Result<Caller, ApiError> {
+    if session.is_unnoted(now) {
         Box::pin(note_use(app, token, session.session)).await?;
     }
     let credential = Credential::Session { id: session.session, expires_at: session.expires_at };
@@ -159,101 +191,6 @@ async fn by_api_token(app: &App, token: Token) -> Result<Caller, ApiError> {
     }
     let user = Identity { id: token.user.id, role: token.user.role };
     Ok(Caller { user, credential: Credential::ApiToken { scopes: token.scopes } })
-}
-
-/// Who sends a request, and by what.
-#[derive(Clone, Debug)]
-pub(crate) struct Caller {
-    /// Who.
-    pub(crate) user: Identity,
-    credential: Credential,
-}
-
-#[derive(Clone, Debug)]
-enum Credential {
-    Session { id: SessionId, expires_at: DateTime<Utc> },
-    ApiToken { scopes: Vec<Scope> },
-}
-
-impl Caller {
-    /// Whether an operator asks, by a session or by a token with `scope`: an operator's token for less sees no more than
-    /// a student's.
-    #[must_use]
-    pub(crate) fn operates(&self, scope: Scope) -> bool {
-        self.user.role == Role::Admin && self.may(scope)
-    }
-
-    fn may(&self, scope: Scope) -> bool {
-        match &self.credential {
-            Credential::Session { .. } => true,
-            Credential::ApiToken { scopes } => scopes.contains(&scope),
-        }
-    }
-
-    fn must_be_let_through(&self, gate: Gate) -> Result<(), ApiError> {
-        let is_session = matches!(self.credential, Credential::Session { .. });
-        if !is_session && !gate.scope.is_some_and(|scope| self.may(scope)) {
-            return Err(ApiError::OutOfScope(gate.scope));
-        }
-        match gate.access {
-            Access::Admins if self.user.role != Role::Admin => Err(ApiError::Forbidden("This is for operators.")),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// The caller, as the gate found them.
-#[derive(Clone, Debug)]
-pub(crate) struct SignedIn(Arc<Caller>);
-
-impl SignedIn {
-    /// Who reads: nothing older than what the caller has written.
-    #[must_use]
-    pub(crate) fn reader(&self) -> Reader {
-        Reader::User(self.user.id)
-    }
-}
-
-impl std::ops::Deref for SignedIn {
-    type Target = Caller;
-
-    fn deref(&self) -> &Self::Target {
-        &self.0
-    }
-}
-
-/// On a route that the table opens to anyone there is no caller, and a handler that asks for one refuses everybody.
-impl FromRequest for SignedIn {
-    type Error = ApiError;
-    type Future = Ready<Result<Self, ApiError>>;
-
-    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
-        ready(request.extensions().get::<Self>().cloned().ok_or(ApiError::Unauthenticated))
-    }
-}
-
-/// A caller who came by a session, not by an API token.
-#[derive(Clone, Debug)]
-pub(crate) struct InSession {
-    /// Who.
-    pub(crate) user: Identity,
-    /// The session.
-    pub(crate) session: SessionId,
-    /// When it ends by itself.
-    pub(crate) expires_at: DateTime<Utc>,
-}
-
-impl FromRequest for InSession {
-    type Error = ApiError;
-    type Future = Ready<Result<Self, ApiError>>;
-
-    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let caller = SignedIn::from_request(request, payload).into_inner();
-        ready(caller.and_then(|caller| match caller.credential {
-            Credential::Session { id, expires_at } => Ok(Self { user: caller.user, session: id, expires_at }),
-            Credential::ApiToken { .. } => Err(ApiError::OutOfScope(None)),
-        }))
-    }
 }
 
 /// What the request brings. A bearer token wins; a cookie counts only where no other site can have sent it.

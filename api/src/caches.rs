@@ -12,6 +12,7 @@ use bellwork_shared::ids::UserId;
 use bellwork_shared::ranking;
 use bellwork_shared::sessions::{self, SignedIn};
 use bellwork_shared::tokens::Token;
+use chrono::{DateTime, Utc};
 use sqlx::{PgConnection, PgPool};
 
 use crate::cached::Encoded;
@@ -70,6 +71,14 @@ impl Caches {
         }
     }
 
+    /// Whose session `token` is, if this process knows it: then the look asks no store.
+    pub(crate) fn session_at_hand(&self, token: Token, now: DateTime<Utc>) -> Option<SignedIn> {
+        let scope = Scope::Session(token.hash());
+        let known = self.sessions.at_hand(&Key { scope, name: "".into() })?;
+        self.recheck.consider(scope, &known, now);
+        known.signed_in(now)
+    }
+
     /// Whose session `token` is, unless it has ended.
     ///
     /// # Errors
@@ -77,13 +86,9 @@ impl Caches {
     pub(crate) async fn session(&self, database: &Database, token: Token) -> Result<Option<SignedIn>, Failed> {
         let scope = Scope::Session(token.hash());
         let Some(known) = self.known(database, token, scope).await?.value else { return Ok(None) };
-        self.recheck.consider(scope, &known);
-        Ok(known.signed_in())
-    }
-
-    /// Whether this process knows whose session `token` is: then the look costs nothing.
-    pub(crate) fn knows(&self, token: Token) -> bool {
-        self.sessions.holds(&Key { scope: Scope::Session(token.hash()), name: "".into() })
+        let now = Utc::now();
+        self.recheck.consider(scope, &known, now);
+        Ok(known.signed_in(now))
     }
 
     /// A session that this request, or another at the same time, has looked for. Whoever waited for one that was worth less

@@ -40,12 +40,14 @@ pub(crate) async fn compress(answer: ServiceResponse<BoxBody>) -> ServiceRespons
 
 /// True if nothing in the headers of an answer speaks against another coding.
 fn is_open(headers: &HeaderMap) -> bool {
+    // Nearly always the answer: first.
+    if headers.get(header::ETAG).is_some_and(|tag| !tag.as_bytes().starts_with(b"W/")) {
+        return false;
+    }
     let text = |name| headers.get(name).and_then(|value: &HeaderValue| value.to_str().ok()).unwrap_or_default();
     let essence = text(header::CONTENT_TYPE).split(';').next().unwrap_or_default().trim();
-    let is_strong = headers.get(header::ETAG).is_some_and(|tag| !tag.as_bytes().starts_with(b"W/"));
     let is_fixed = text(header::CACHE_CONTROL).contains("no-transform");
     COMPRESSIBLE.contains(&essence)
-        && !is_strong
         && !is_fixed
         && !headers.contains_key(header::CONTENT_ENCODING)
         && !headers.contains_key(header::SET_COOKIE)

@@ -49,11 +49,11 @@ impl Known {
         Self { session, user, role, expires_at, idle_at, last_seen_at, read_at, doubted }
     }
 
-    /// For handlers, unless it has ended by itself.
-    pub(crate) fn signed_in(&self) -> Option<SignedIn> {
+    /// For handlers, unless it has ended by itself before `now`.
+    pub(crate) fn signed_in(&self, now: DateTime<Utc>) -> Option<SignedIn> {
         let user = Identity { id: self.user, role: self.role };
         let Self { session, expires_at, idle_at, last_seen_at, .. } = *self;
-        (expires_at.min(idle_at) > Utc::now()).then_some(SignedIn { session, expires_at, idle_at, last_seen_at, user })
+        (expires_at.min(idle_at) > now).then_some(SignedIn { session, expires_at, idle_at, last_seen_at, user })
     }
 }
 
@@ -96,8 +96,8 @@ impl Recheck {
     }
 
     /// Asks for a look at the row of `known`, unless it was read lately.
-    pub(crate) fn consider(&self, scope: Scope, known: &Known) {
-        if Utc::now() - known.read_at > CERTAIN && !known.doubted.swap(true, Ordering::Relaxed) {
+    pub(crate) fn consider(&self, scope: Scope, known: &Known, now: DateTime<Utc>) {
+        if now - known.read_at > CERTAIN && !known.doubted.swap(true, Ordering::Relaxed) {
             let _ = self.0.try_send(Doubt { scope, session: known.session, role: known.role });
         }
     }
@@ -174,8 +174,8 @@ mod tests {
             sqlx::query(change).bind(read.session.0).execute(&database).await.unwrap();
             let (first, known) = (key.clone(), old(&read));
             let known = shelf.get(first, async move || Ok(Some(known))).await.unwrap().value.unwrap();
-            recheck.consider(key.scope, &known);
-            recheck.consider(key.scope, &known);
+            recheck.consider(key.scope, &known, Utc::now());
+            recheck.consider(key.scope, &known, Utc::now());
             loads.push((key, read));
         }
         for (index, (key, read)) in loads.into_iter().enumerate() {

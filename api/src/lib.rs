@@ -4,6 +4,7 @@ mod app;
 mod auth;
 mod cached;
 mod caches;
+mod caller;
 mod client;
 mod coding;
 mod compression;

@@ -110,14 +110,13 @@ pub(crate) async fn count_account(
     admit(request, &[(policy, Subject::Account(site(client_address(request)), account))]).await
 }
 
-/// Refuses an address that has brought too many sessions that do not exist, before another is looked for; but for whoever
-/// is known already.
+/// Refuses an address that has brought too many sessions that do not exist, before another is looked for.
 ///
 /// # Errors
 /// 429 if so.
-pub(crate) fn check_stranger(request: &HttpRequest, is_known: impl FnOnce() -> bool) -> Result<(), ApiError> {
+pub(crate) fn check_stranger(request: &HttpRequest) -> Result<(), ApiError> {
     let address = Subject::Address(site(client_address(request)));
-    match app(request).limits.limiter.refusal(&policies::UNAUTHENTICATED, address, is_known) {
+    match app(request).limits.limiter.refusal(&policies::UNAUTHENTICATED, address) {
         Some(standing) => Err(refuse(request, vec![standing])),
         None => Ok(()),
     }

@@ -12,6 +12,7 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse};
+use foldhash::fast::RandomState;
 use futures_util::FutureExt;
 use metrics::Histogram;
 use uuid::Uuid;
@@ -38,9 +39,14 @@ static UNLESS_THE_ROUTE_SAYS: [(HeaderName, HeaderValue); 2] = [
     (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
 ];
 
-/// The id of a request: the client's own if it is sane, else a new UUIDv7.
+/// The id of a request.
 #[derive(Clone, Debug)]
-pub(crate) struct RequestId(HeaderValue);
+enum RequestId {
+    /// The client's own, if it is sane.
+    Sent(HeaderValue),
+    /// Else a new UUIDv7.
+    Made(Uuid),
+}
 
 /// The path pattern of a route, for metrics.
 #[derive(Clone, Copy, Debug)]
@@ -49,7 +55,7 @@ pub(crate) struct RoutePattern(pub(crate) &'static str);
 impl RequestId {
     fn of(headers: &HeaderMap) -> Self {
         match headers.get(&REQUEST_ID).filter(|id| is_sane(id.as_bytes())) {
-            Some(id) => Self(id.clone()),
+            Some(id) => Self::Sent(id.clone()),
             None => Self::random(),
         }
     }
@@ -58,15 +64,31 @@ impl RequestId {
     fn random() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         let milliseconds = u64::try_from(since.as_millis()).unwrap_or(u64::MAX);
-        let id = uuid::Builder::from_unix_timestamp_millis(milliseconds, &rand::random()).into_uuid();
-        let text = id.hyphenated().encode_lower(&mut Uuid::encode_buffer()).to_owned();
-        Self(HeaderValue::try_from(text).expect("a UUID is a valid header value"))
+        Self::Made(uuid::Builder::from_unix_timestamp_millis(milliseconds, &rand::random()).into_uuid())
     }
 
-    /// As text.
-    #[must_use]
-    pub(crate) fn as_str(&self) -> &str {
-        self.0.to_str().unwrap_or_default()
+    fn uuid(&self) -> Option<Uuid> {
+        match self {
+            Self::Sent(id) => Uuid::try_parse_ascii(id.as_bytes()).ok(),
+            Self::Made(id) => Some(*id),
+        }
+    }
+
+    fn header(&self) -> HeaderValue {
+        match self {
+            Self::Sent(id) => id.clone(),
+            Self::Made(id) => HeaderValue::from_str(id.hyphenated().encode_lower(&mut Uuid::encode_buffer()))
+                .expect("a UUID is a valid header value"),
+        }
+    }
+}
+
+impl std::fmt::Display for RequestId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Sent(id) => f.write_str(id.to_str().unwrap_or_default()),
+            Self::Made(id) => id.fmt(f),
+        }
     }
 }
 
@@ -99,7 +121,8 @@ pub(crate) async fn observe(
 
 thread_local! {
     /// The histograms that this thread has recorded in: looking one up by its labels costs four times as much.
-    static HISTOGRAMS: RefCell<HashMap<(&'static str, &'static str, StatusCode), Histogram>> = RefCell::default();
+    static HISTOGRAMS: RefCell<HashMap<(&'static str, &'static str, StatusCode), Histogram, RandomState>> =
+        RefCell::default();
 }
 
 fn record(route: &'static str, method: &'static str, status: StatusCode, took: Duration) {
@@ -121,16 +144,22 @@ fn finish(mut response: HttpResponse, path: &str, id: &RequestId) -> HttpRespons
             &framework
         };
         if let Some(cause) = error.cause() {
-            tracing::error!(request = id.as_str(), path, cause = format!("{cause:#}"), "{error}");
+            tracing::error!(request = %id, path, cause = format!("{cause:#}"), "{error}");
         }
         response = error.respond(path);
     }
-    add_headers(response.headers_mut(), id);
+    add_headers(&mut response, id);
     response
 }
 
-fn add_headers(headers: &mut HeaderMap, id: &RequestId) {
-    headers.insert(REQUEST_ID, id.0.clone());
+/// A client that has an answer keeps the headers that came with it (RFC 9111, 4.3.4): a 304 does not repeat them.
+fn add_headers(response: &mut HttpResponse, id: &RequestId) {
+    let is_unchanged = response.status() == StatusCode::NOT_MODIFIED;
+    let headers = response.headers_mut();
+    headers.insert(REQUEST_ID, id.header());
+    if is_unchanged {
+        return;
+    }
     for (name, value) in &SECURITY_HEADERS {
         headers.insert(name.clone(), value.clone());
     }
@@ -144,9 +173,9 @@ fn add_headers(headers: &mut HeaderMap, id: &RequestId) {
 /// The panic's message is on standard error already; the client learns nothing of it.
 fn panicked(path: &str, id: &RequestId) -> Error {
     let error = ApiError::Internal(anyhow::anyhow!("a handler panicked"));
-    tracing::error!(request = id.as_str(), path, "a handler panicked");
+    tracing::error!(request = %id, path, "a handler panicked");
     let mut response = error.respond(path);
-    add_headers(response.headers_mut(), id);
+    add_headers(&mut response, id);
     actix_web::error::InternalError::from_response("a handler panicked", response).into()
 }
 
@@ -169,7 +198,7 @@ pub(crate) fn trace_parent(request: &HttpRequest) -> String {
     let sent = request.headers().get("traceparent").and_then(|value| value.to_str().ok()).and_then(trace_of);
     let trace = sent.unwrap_or_else(|| {
         let extensions = request.extensions();
-        let id = extensions.get::<RequestId>().and_then(|id| Uuid::parse_str(id.as_str()).ok());
+        let id = extensions.get::<RequestId>().and_then(RequestId::uuid);
         id.unwrap_or_else(Uuid::now_v7).simple().to_string()
     });
     format!("00-{trace}-{:016x}-01", rand::random_range(1..=u64::MAX))
@@ -226,7 +255,7 @@ mod tests {
     #[test]
     fn a_request_without_an_id_gets_one_of_its_own() {
         let ids = [0; 2].map(|_| RequestId::of(&HeaderMap::new()));
-        let [one, other] = ids.map(|id| Uuid::parse_str(id.as_str()).unwrap());
+        let [one, other] = ids.map(|id| id.uuid().unwrap());
         assert_ne!(one, other);
         assert_eq!(one.get_version_num(), 7);
         let (seconds, _) = one.get_timestamp().unwrap().to_unix();

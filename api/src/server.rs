@@ -45,7 +45,7 @@ const OUTBOX_TIMEOUT: Duration = Duration::from_secs(1);
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
-    app: web::Data<App>,
+    app: App,
     handle: ServerHandle,
     serving: JoinHandle<std::io::Result<()>>,
     outbox: JoinHandle<()>,
@@ -59,11 +59,10 @@ impl Server {
     pub fn start(config: &Config, role: Role, database: PgPool, metrics: PrometheusHandle) -> anyhow::Result<Self> {
         let cores = available_parallelism().map_or(1, std::num::NonZero::get);
         let (app, outbox) = App::start(config, database, metrics, cores)?;
-        let app = web::Data::new(app);
         let state = app.clone();
         let application = move || {
             actix_web::App::new()
-                .app_data(state.clone())
+                .app_data(web::Data::new(state.clone()))
                 .app_data(input::payload_config())
                 .configure(|services| routes::register(services, role))
                 .wrap(from_fn(observe::observe))

@@ -14,6 +14,7 @@ pub mod content;
 pub mod database;
 pub mod events;
 pub mod formats;
+mod front;
 pub mod idempotency;
 pub mod ids;
 pub mod imports;

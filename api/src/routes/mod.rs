@@ -388,12 +388,20 @@ pub(crate) fn all() -> Vec<Path> {
 }
 
 /// Registers what `role` serves. Any other path is a 404. Paths are tried in the order of their registration, and one with
-/// parameters costs an expression each time: those without come first.
+/// parameters costs an expression each time: so there is a scope for each beginning, and those without come first in it.
 pub(crate) fn register(services: &mut ServiceConfig, role: Role) {
     let served = GROUPS.iter().filter(|group| group.roles.contains(&role));
     let (literal, other): (Vec<_>, Vec<_>) = served.flat_map(|group| (group.paths)()).partition(Path::is_literal);
+    let mut beginnings: Vec<(&str, Vec<Path>)> = Vec::new();
     for path in literal.into_iter().chain(other) {
-        services.service(path.into_resource());
+        match beginnings.iter_mut().find(|(beginning, _)| *beginning == path.beginning()) {
+            Some((_, paths)) => paths.push(path),
+            None => beginnings.push((path.beginning(), vec![path])),
+        }
+    }
+    for (beginning, paths) in beginnings {
+        let resources = paths.into_iter().map(|path| path.into_resource(beginning.len()));
+        services.service(resources.fold(web::scope(beginning), actix_web::Scope::service));
     }
     services.default_service(web::to(async || -> Result<String, ApiError> { Err(ApiError::NotFound) }));
 }

@@ -245,16 +245,22 @@ impl Path {
         !self.pattern.contains('{')
     }
 
+    /// Its first two segments, such as `/api/attempts`.
+    pub(super) fn beginning(&self) -> &'static str {
+        let end = self.pattern.match_indices('/').nth(2).map_or(self.pattern.len(), |(end, _)| end);
+        &self.pattern[..end]
+    }
+
     /// What it answers.
     pub(crate) fn operations(&self) -> &[Operation] {
         &self.operations
     }
 
-    /// For the application.
-    pub(super) fn into_resource(self) -> impl HttpServiceFactory {
+    /// For a scope that begins with the first `beginning` bytes of the pattern.
+    pub(super) fn into_resource(self, beginning: usize) -> impl HttpServiceFactory {
         let methods: Vec<_> = self.operations.iter().flat_map(|operation| operation.method.names()).copied().collect();
         let allow = HeaderValue::from_str(&methods.join(", ")).expect("names of methods are valid header values");
-        let resource = web::resource(self.pattern).app_data(RoutePattern(self.pattern));
+        let resource = web::resource(&self.pattern[beginning..]).app_data(RoutePattern(self.pattern));
         let routes = self.operations.into_iter().map(Operation::into_route);
         routes.fold(resource, actix_web::Resource::route).default_service(web::to(move || {
             let refused: Result<String, _> = Err(ApiError::MethodNotAllowed(allow.clone()));

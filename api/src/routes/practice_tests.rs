@@ -28,7 +28,7 @@ pub(super) async fn list(app: web::Data<App>, page: Query<Page>) -> Result<Cache
 /// `GET /api/tests/{id}`
 pub(super) async fn sheet(app: web::Data<App>, id: Id<TestId>) -> Result<Cached<TestSheet>, ApiError> {
     let key = Key { scope: Scope::Tests, name: format!("sheet:{}", id.0).into() };
-    let database = app.database.clone();
-    let load = async move || Ok(practice_tests::sheet(&mut *database.acquire().await?, id.0).await?);
+    let source = app.clone();
+    let load = async move || Ok(practice_tests::sheet(&mut *source.database.acquire().await?, id.0).await?);
     cached(&app.caches, key, Audience::Everybody, load).await
 }

@@ -34,6 +34,7 @@ async fn who_has_the_body_is_told_so(database: PgPool) {
     let first = fetch(&caller, &path, &[]).await;
     assert_eq!(header(&first, "cache-control"), "public, max-age=15");
     assert_eq!(header(&first, "vary"), "Accept-Encoding");
+    assert!(header(&first, "content-security-policy").contains("default-src 'none'"));
     let etag = header(&first, "etag").to_owned();
     assert!(etag.starts_with('"') && etag.ends_with('"'), "{etag}");
     let by_student = fetch(&app.student().await, &path, &[]).await;
@@ -54,6 +55,10 @@ async fn who_has_the_body_is_told_so(database: PgPool) {
         let confirmed = if matching.contains("-br") { &brotli } else { &etag };
         assert_eq!(header(&answer, "etag"), confirmed, "{matching}");
         assert_eq!(header(&answer, "cache-control"), "public, max-age=15");
+        assert!(
+            !answer.headers().contains_key("content-security-policy"),
+            "it came with the body, and is kept with it"
+        );
         assert_eq!(answer.bytes().await.unwrap().len(), 0);
     }
     let longer = etag.replace('"', "x");

@@ -1,7 +1,9 @@
 //! What tells a value that was loaded before a change from one loaded after it, without a lock and in bounded memory.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+use foldhash::fast::RandomState;
 
 use super::Scope;
 
@@ -36,24 +38,26 @@ pub(super) enum Standing {
     Outdated,
 }
 
+impl Stamp {
+    /// What is known of a value with this stamp, now that the counters of its scope stand at `now`.
+    pub(super) fn standing(self, now: Self) -> Standing {
+        match self {
+            _ if self == now => Standing::Current,
+            Self { generation, .. } if generation == now.generation => Standing::Doubtful,
+            _ => Standing::Outdated,
+        }
+    }
+}
+
 impl Generations {
     pub(super) fn new() -> Self {
         let counters = (0..COUNTERS).map(|_| AtomicU64::new(0)).collect();
-        Self { epoch: AtomicU64::new(0), counters, hasher: RandomState::new() }
+        Self { epoch: AtomicU64::new(0), counters, hasher: RandomState::default() }
     }
 
     /// Taken before a load begins: what is read after it is at least as new.
     pub(super) fn stamp(&self, scope: Scope) -> Stamp {
         Stamp { epoch: self.epoch.load(Ordering::SeqCst), generation: self.counter(scope).load(Ordering::SeqCst) }
-    }
-
-    pub(super) fn standing(&self, scope: Scope, stamp: Stamp) -> Standing {
-        let now = self.stamp(scope);
-        match stamp {
-            _ if stamp == now => Standing::Current,
-            Stamp { generation, .. } if generation == now.generation => Standing::Doubtful,
-            _ => Standing::Outdated,
-        }
     }
 
     /// All values of `scope` that are there or being loaded are outdated.

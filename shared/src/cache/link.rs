@@ -76,7 +76,7 @@ impl Layers {
     /// True if this process hears what others change.
     #[must_use]
     pub fn hears(&self) -> bool {
-        self.0.unheard_for().is_some()
+        self.0.hears()
     }
 
     #[cfg(test)]
@@ -93,24 +93,29 @@ impl Layers {
 
 impl std::fmt::Debug for Core {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Core").field("unheard_for", &self.unheard_for()).finish_non_exhaustive()
+        f.debug_struct("Core").field("hears", &self.hears()).finish_non_exhaustive()
     }
 }
 
 impl Core {
-    /// How long a value may be used after its load, under `policy` and as things stand; none: not at all.
-    pub(super) fn trust(&self, policy: &Policy) -> Option<Duration> {
-        match (policy.unheard, self.unheard_for()) {
+    /// How long a value may be used after its load, under `policy` and as things stand at `now`; none: not at all.
+    pub(super) fn trust(&self, policy: &Policy, now: Instant) -> Option<Duration> {
+        match (policy.unheard, self.unheard_for(now)) {
             (Unheard::Shorten(limit), None) => Some(limit),
             (Unheard::Bypass(limit), heard) if heard.is_none_or(|since| since > limit) => None,
             _ => Some(policy.local),
         }
     }
 
+    fn hears(&self) -> bool {
+        self.heard.load(Ordering::SeqCst) > 0
+    }
+
     /// How long ago Redis was last heard; none if the link is broken.
-    fn unheard_for(&self) -> Option<Duration> {
+    fn unheard_for(&self, now: Instant) -> Option<Duration> {
         let heard = self.heard.load(Ordering::SeqCst);
-        (heard > 0).then(|| self.started.elapsed().saturating_sub(Duration::from_millis(heard)))
+        let since = now.saturating_duration_since(self.started);
+        (heard > 0).then(|| since.saturating_sub(Duration::from_millis(heard)))
     }
 
     fn hear_at(&self, instant: Instant) {

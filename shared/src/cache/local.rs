@@ -7,6 +7,7 @@ use moka::sync::Cache;
 
 use super::generations::Stamp;
 use super::{Key, Policy, Value};
+use crate::front::Front;
 
 /// What an entry weighs beside its value: the key, the bookkeeping.
 const OVERHEAD: usize = 256;
@@ -26,9 +27,10 @@ pub(super) struct Entry<V> {
 }
 
 impl<V> Entry<V> {
-    /// How long it is still fresh; none if it is not.
-    pub(super) fn left(&self, limit: Duration) -> Option<Duration> {
-        self.fresh.min(limit).checked_sub(self.since.elapsed()).filter(|left| !left.is_zero())
+    /// How long it is still fresh at `now`; none if it is not.
+    pub(super) fn left(&self, limit: Duration, now: Instant) -> Option<Duration> {
+        let age = now.saturating_duration_since(self.since);
+        self.fresh.min(limit).checked_sub(age).filter(|left| !left.is_zero())
     }
 
     /// How long it has not been fresh.
@@ -38,7 +40,10 @@ impl<V> Entry<V> {
 }
 
 /// The values of one cache in this process.
-pub(super) struct Local<V>(Cache<Key, Arc<Entry<V>>>);
+pub(super) struct Local<V: Value> {
+    entries: Cache<Key, Arc<Entry<V>>>,
+    front: Front<Key, Entry<V>>,
+}
 
 impl<V: Value> Local<V> {
     pub(super) fn new(policy: &Policy) -> Self {
@@ -47,22 +52,30 @@ impl<V: Value> Local<V> {
             u32::try_from(weight).unwrap_or(u32::MAX)
         };
         let kept = policy.local + policy.stale;
-        Self(Cache::builder().max_capacity(policy.capacity).weigher(weigh).time_to_live(kept).build())
+        let entries = Cache::builder().max_capacity(policy.capacity).weigher(weigh).time_to_live(kept).build();
+        Self { entries, front: Front::new() }
+    }
+
+    /// The entry that this thread used last, if there still is one. Another may have taken its place.
+    pub(super) fn last_used(&self, key: &Key) -> Option<Arc<Entry<V>>> {
+        self.front.get(key)
     }
 
     pub(super) fn get(&self, key: &Key) -> Option<Arc<Entry<V>>> {
-        self.0.get(key)
+        let entry = self.entries.get(key)?;
+        self.front.note(key, &entry);
+        Some(entry)
     }
 
     /// Keeps an entry; of two values that say the same, the one that is there stays.
     pub(super) fn keep(&self, key: Key, mut entry: Entry<V>) -> Option<Arc<V>> {
-        if let (Some(value), Some(there)) = (&entry.value, self.0.get(&key).and_then(|there| there.value.clone()))
+        if let (Some(value), Some(there)) = (&entry.value, self.entries.get(&key).and_then(|there| there.value.clone()))
             && there.is_same(value)
         {
             entry.value = Some(there);
         }
         let value = entry.value.clone();
-        self.0.insert(key, Arc::new(entry));
+        self.entries.insert(key, Arc::new(entry));
         value
     }
 }

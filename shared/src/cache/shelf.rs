@@ -20,21 +20,21 @@ const LOAD_TIMEOUT: Duration = Duration::from_secs(20);
 const RETRY_PAUSE: Duration = SECOND;
 
 /// One cache of a process. Cheap to clone.
-pub struct Shelf<V>(Arc<Inner<V>>);
+pub struct Shelf<V: Value>(Arc<Inner<V>>);
 
-impl<V> Clone for Shelf<V> {
+impl<V: Value> Clone for Shelf<V> {
     fn clone(&self) -> Self {
         Self(Arc::clone(&self.0))
     }
 }
 
-impl<V> std::fmt::Debug for Shelf<V> {
+impl<V: Value> std::fmt::Debug for Shelf<V> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Shelf").field("policy", &self.0.policy.name).finish_non_exhaustive()
     }
 }
 
-struct Inner<V> {
+struct Inner<V: Value> {
     policy: &'static Policy,
     core: Arc<Core>,
     local: Local<V>,
@@ -59,12 +59,13 @@ impl<V: Value> Shelf<V> {
         F: Future<Output = anyhow::Result<Option<V>>> + Send + 'static,
     {
         let shelf = &self.0;
-        let Some(limit) = shelf.core.trust(shelf.policy) else {
+        let now = Instant::now();
+        let Some(limit) = shelf.core.trust(shelf.policy, now) else {
             shelf.tally.count(Outcome::LocalBypass);
             return Box::pin(Arc::clone(shelf).fetch(key, load)).await;
         };
         let stamp = shelf.core.generations.stamp(key.scope);
-        match shelf.seen(&key, limit) {
+        match shelf.seen(&key, Asked { at: now, stamp, limit }) {
             Seen::Fresh(got, due) => {
                 shelf.tally.count(Outcome::LocalHit);
                 if due {
@@ -86,11 +87,18 @@ impl<V: Value> Shelf<V> {
         }
     }
 
-    /// Whether this process would answer with a value that it holds, without asking any store.
+    /// The value of `key` if this process has it, and nobody need load it anew yet: no store is asked. Only then it is
+    /// counted.
     #[must_use]
-    pub fn holds(&self, key: &Key) -> bool {
-        let seen = self.0.core.trust(self.0.policy).map(|limit| self.0.seen(key, limit));
-        matches!(seen, Some(Seen::Fresh(got, _)) if got.value.is_some())
+    pub fn at_hand(&self, key: &Key) -> Option<Arc<V>> {
+        let (shelf, at) = (&self.0, Instant::now());
+        let limit = shelf.core.trust(shelf.policy, at)?;
+        let stamp = shelf.core.generations.stamp(key.scope);
+        let Seen::Fresh(Got { value: Some(value), .. }, false) = shelf.seen(key, Asked { at, stamp, limit }) else {
+            return None;
+        };
+        shelf.tally.count(Outcome::LocalHit);
+        Some(value)
     }
 
     /// How often Redis refused a value since it was forgotten while it was loaded.
@@ -98,6 +106,16 @@ impl<V: Value> Shelf<V> {
     pub fn refused(&self) -> u64 {
         self.0.tally.read(Outcome::RemoteRefused)
     }
+}
+
+/// As things stood when somebody asked.
+#[derive(Clone, Copy)]
+struct Asked {
+    at: Instant,
+    /// Of the scope.
+    stamp: Stamp,
+    /// How long a value may be used after its load.
+    limit: Duration,
 }
 
 /// What this process knows, and whether somebody should load it anew.
@@ -108,26 +126,26 @@ enum Seen<V> {
 }
 
 impl<V: Value> Inner<V> {
-    fn seen(&self, key: &Key, limit: Duration) -> Seen<V> {
-        let Some(entry) = self.local.get(key) else { return Seen::Nothing };
-        let standing = self.core.generations.standing(key.scope, entry.stamp);
-        let value = entry.value.clone();
-        if standing == Standing::Outdated {
-            return Seen::Nothing;
+    fn seen(&self, key: &Key, asked: Asked) -> Seen<V> {
+        if let Some(fresh) = self.local.last_used(key).and_then(|entry| fresh(&entry, asked)) {
+            return fresh;
         }
-        if standing == Standing::Current
-            && let Some(left) = entry.left(limit)
-        {
-            let due = early::is_due(left, entry.cost, rand::random);
-            return Seen::Fresh(Got { value, freshness: Freshness::Fresh }, due);
+        let Some(entry) = self.local.get(key) else { return Seen::Nothing };
+        if let Some(fresh) = fresh(&entry, asked) {
+            return fresh;
         }
         match entry.retry_at {
-            Some(retry_at) if entry.overdue() < self.policy.stale => {
+            Some(retry_at) if self.may_be_stale(&entry, asked.stamp) => {
                 let freshness = Freshness::Stale { overdue: entry.overdue() };
-                Seen::Stale(Got { value, freshness }, retry_at <= Instant::now())
+                Seen::Stale(Got { value: entry.value.clone(), freshness }, retry_at <= asked.at)
             }
             _ => Seen::Nothing,
         }
+    }
+
+    /// True if `entry` may answer though it is not fresh: it was not changed, and is not too old.
+    fn may_be_stale(&self, entry: &Entry<V>, now: Stamp) -> bool {
+        entry.overdue() < self.policy.stale && entry.stamp.standing(now) != Standing::Outdated
     }
 
     fn start<L, F>(self: &Arc<Self>, key: Key, stamp: Stamp, load: L) -> Landing<V>
@@ -220,12 +238,9 @@ impl<V: Value> Inner<V> {
 
     /// The last value that is known, if it may be stale and was not changed.
     fn last(&self, key: Key, stamp: Stamp, remote: Option<Remembered<V>>) -> Option<Got<V>> {
+        let now = self.core.generations.stamp(key.scope);
         let here = self.local.get(&key);
-        let here = here.filter(|entry| {
-            let standing = self.core.generations.standing(key.scope, entry.stamp);
-            let may_answer = entry.value.is_some() && entry.overdue() < self.policy.stale;
-            may_answer && standing != Standing::Outdated
-        });
+        let here = here.filter(|entry| entry.value.is_some() && self.may_be_stale(entry, now));
         let retry_at = Some(Instant::now() + RETRY_PAUSE);
         let entry = match (here, remote) {
             (Some(entry), _) => {
@@ -239,14 +254,24 @@ impl<V: Value> Inner<V> {
             }
             (None, None) => return None,
         };
-        let is_current = self.core.generations.standing(key.scope, entry.stamp) == Standing::Current;
-        let freshness = match entry.left(self.policy.local).filter(|_| is_current) {
+        let is_current = entry.stamp.standing(now) == Standing::Current;
+        let freshness = match entry.left(self.policy.local, Instant::now()).filter(|_| is_current) {
             Some(_) => Freshness::Fresh,
             None => Freshness::Stale { overdue: entry.overdue() },
         };
         tracing::warn!(cache = self.policy.name, "could not be loaded anew; the last value answers");
         Some(Got { value: self.local.keep(key, entry), freshness })
     }
+}
+
+/// What `entry` answers if it is fresh.
+fn fresh<V>(entry: &Entry<V>, asked: Asked) -> Option<Seen<V>> {
+    let left = entry.left(asked.limit, asked.at)?;
+    if entry.stamp.standing(asked.stamp) != Standing::Current {
+        return None;
+    }
+    let due = early::is_due(left, entry.cost, rand::random);
+    Some(Seen::Fresh(Got { value: entry.value.clone(), freshness: Freshness::Fresh }, due))
 }
 
 /// A value that Redis had.

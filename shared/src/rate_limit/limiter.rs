@@ -17,6 +17,7 @@ use super::quota::Quota;
 use super::redis_counts::{Away, EXCHANGE_EVERY, Fit, RedisCounts};
 use super::tally::{Alone, Counted, Listing, Tally};
 use crate::config::limits::LimitsConfig;
+use crate::front::Front;
 use crate::ids::UserId;
 
 /// Tallies a process remembers, about 40 MB; the least recently used goes first, and Redis still has its count.
@@ -80,11 +81,15 @@ impl<C> Clone for Limiter<C> {
     }
 }
 
+/// Of a tally: its policy's name and whose requests it counts.
+type Name = (&'static str, Subject);
+
 struct Inner<C> {
     redis: RedisCounts<C>,
     config: LimitsConfig,
     /// Bounded: an attacker who has many addresses pushes out old ones, and memory stays as it is.
-    tallies: Cache<(&'static str, Subject), Arc<Tally>>,
+    tallies: Cache<Name, Arc<Tally>>,
+    front: Front<Name, Tally>,
     /// Those to exchange next; held to push or to swap only.
     listed: Mutex<Vec<Arc<Tally>>>,
     degraded: AtomicBool,
@@ -103,6 +108,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Limiter<C> {
                 .eviction_policy(EvictionPolicy::lru())
                 .time_to_idle(IDLE)
                 .build(),
+            front: Front::new(),
             config,
             listed: Mutex::default(),
             degraded: AtomicBool::new(false),
@@ -130,19 +136,10 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Limiter<C> {
         }
     }
 
-    /// How `subject` stands with `policy`, if this process knows that nothing more may pass, and the request is not
-    /// excused. Counts nothing. Whether it is excused is asked only then.
+    /// How `subject` stands with `policy`, if this process knows that nothing more may pass. Counts nothing.
     #[must_use]
-    pub fn refusal(
-        &self,
-        policy: &'static Policy,
-        subject: Subject,
-        is_excused: impl FnOnce() -> bool,
-    ) -> Option<Standing> {
+    pub fn refusal(&self, policy: &'static Policy, subject: Subject) -> Option<Standing> {
         let standing = self.0.tallies.get(&(policy.name, subject))?.refusal(self.0.redis.now())?;
-        if is_excused() {
-            return None;
-        }
         count_refusals(&[standing]);
         Some(standing)
     }
@@ -162,9 +159,15 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Limiter<C> {
 
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> Inner<C> {
     fn tally(&self, policy: &'static Policy, subject: Subject) -> Arc<Tally> {
-        self.tallies.get_with((policy.name, subject), || {
+        let name = (policy.name, subject);
+        if let Some(tally) = self.front.get(&name) {
+            return tally;
+        }
+        let tally = self.tallies.get_with(name, || {
             Arc::new(Tally::new(policy, self.config.quota(policy), self.redis.key(policy.name, subject)))
-        })
+        });
+        self.front.note(&name, &tally);
+        tally
     }
 
     fn alone(&self) -> Alone {
