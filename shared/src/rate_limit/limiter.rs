@@ -20,7 +20,8 @@ use crate::config::limits::LimitsConfig;
 use crate::front::Front;
 use crate::ids::UserId;
 
-/// Tallies a process remembers, about 40 MB; the least recently used goes first, and Redis still has its count.
+/// Tallies a process remembers, about 40 MB; the one goes first that was not looked for in it for longest, and Redis still has
+/// its count.
 const TALLIES: u64 = 100_000;
 /// A tally unused for this long is forgotten.
 const IDLE: Duration = Duration::from_secs(600);
