@@ -122,6 +122,10 @@ impl Screen {
         if self.reader == Reader::Programs {
             return Ok(());
         }
+        // The terminal of a container or of a recorder may say that it has no columns: it does not know.
+        if table.width() == Some(0) {
+            table.set_content_arrangement(ContentArrangement::Disabled);
+        }
         match self.surface {
             Surface::Terminal => table.enforce_styling(),
             Surface::Monochrome => table.force_no_tty(),
@@ -254,6 +258,17 @@ mod tests {
         assert!(out.contains("\rworking\x1b[K") && out.contains("\x1b[31mdone\x1b[0m"), "{out:?}");
         let (out, _) = written(Reader::People, Surface::Monochrome);
         assert!(out.contains("\rworking\x1b[K") && out.ends_with("12\ndone\n"), "{out:?}");
+    }
+
+    #[test]
+    fn a_terminal_that_says_it_has_no_columns_is_as_wide_as_the_table() {
+        let (out, err) = (Paper::default(), Paper::default());
+        let mut screen = Screen::on(Box::new(out.clone()), Box::new(err), Reader::People, Surface::Monochrome);
+        let mut table = table(&["A heading of some words"]);
+        table.add_row(["and what stands below it"]).set_width(0);
+        screen.table(table).unwrap();
+        let said = String::from_utf8(out.0.lock().unwrap().clone()).unwrap();
+        assert!(said.contains("and what stands below it"), "{said}");
     }
 
     #[test]
