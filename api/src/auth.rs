@@ -1,5 +1,7 @@
 //! Who is asking, and whether they may: sessions by bearer token or cookie, and the gate before each route.
 
+pub(crate) mod caller;
+
 use std::sync::Arc;
 
 use actix_web::body::BoxBody;
@@ -17,8 +19,8 @@ use bellwork_shared::{api_tokens, cache, sessions};
 use chrono::{DateTime, Utc};
 use url::Url;
 
+use self::caller::{Caller, Credential, SignedIn};
 use crate::app::App;
-use crate::caller::{Caller, Credential, SignedIn};
 use crate::cookies::cookie_name;
 use crate::describe::Parameters;
 use crate::error::ApiError;
@@ -136,7 +138,7 @@ enum Proof {
 async fn authenticate(request: &HttpRequest, proof: Proof) -> Result<Caller, ApiError> {
     let (app, now) = (state(request), Utc::now());
     if let Proof::Session(token) = proof
-        && let Some(session) = app.caches.session_at_hand(token, now)
+        && let Some(session) = app.caches.session_at_hand(&app.database, token, now)
     {
         return in_session(app, token, session, now).await;
     }

@@ -71,10 +71,14 @@ impl Caches {
         }
     }
 
-    /// Whose session `token` is, if this process knows it: then the look asks no store.
-    pub(crate) fn session_at_hand(&self, token: Token, now: DateTime<Utc>) -> Option<SignedIn> {
+    /// Whose session `token` is, if this process knows it: then the look waits for no store.
+    pub(crate) fn session_at_hand(&self, database: &Database, token: Token, now: DateTime<Utc>) -> Option<SignedIn> {
         let scope = Scope::Session(token.hash());
-        let known = self.sessions.at_hand(&Key { scope, name: "".into() })?;
+        let loader = || {
+            let (claim, database) = (Claim::current(), database.clone());
+            move || claim.hold(read(database, token))
+        };
+        let known = self.sessions.at_hand(&Key { scope, name: "".into() }, loader)?;
         self.recheck.consider(scope, &known, now);
         known.signed_in(now)
     }
@@ -100,10 +104,7 @@ impl Caches {
             let (database, claim, own) = (database.clone(), claim.clone(), Arc::clone(&own));
             let load = move || {
                 own.store(true, Ordering::Relaxed);
-                claim.hold(async move {
-                    let read = sessions::authenticate(&mut *database.acquire().await?, token).await?;
-                    Ok(read.as_ref().map(Known::of))
-                })
+                claim.hold(read(database, token))
             };
             self.sessions.get(Key { scope, name: "".into() }, load)
         };
@@ -148,6 +149,12 @@ impl Caches {
     pub(crate) fn figures(&self) -> Vec<Figures> {
         self.layers.figures()
     }
+}
+
+/// Whose session `token` is, by its row.
+async fn read(database: Database, token: Token) -> anyhow::Result<Option<Known>> {
+    let read = sessions::authenticate(&mut *database.acquire().await?, token).await?;
+    Ok(read.as_ref().map(Known::of))
 }
 
 fn is_shed(failed: &Failed) -> bool {

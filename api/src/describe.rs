@@ -12,7 +12,7 @@ use utoipa::openapi::schema::{Object, Schema, Type};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Required, Response};
 
 use crate::app::App;
-use crate::caller::{InSession, SignedIn};
+use crate::auth::caller::{InSession, SignedIn};
 use crate::error::ApiError;
 
 /// Whether a route takes a query.

@@ -17,7 +17,7 @@ use utoipa::openapi::Required;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use crate::app::App;
-use crate::caller::SignedIn;
+use crate::auth::caller::SignedIn;
 use crate::describe::{Answers, Description, Takes};
 use crate::error::ApiError;
 

@@ -4,7 +4,6 @@ mod app;
 mod auth;
 mod cached;
 mod caches;
-mod caller;
 mod client;
 mod coding;
 mod compression;

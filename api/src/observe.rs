@@ -26,7 +26,7 @@ const MAX_REQUEST_ID: usize = 128;
 /// The route of a request that matched none.
 const UNMATCHED: &str = "unmatched";
 
-/// Headers of every answer: no guessing of types, no frames, no addresses to other sites, no use of our answers by them.
+/// Headers of every answer but a 304: no guessing of types, no frames, no addresses to other sites, no use of our answers by them.
 static SECURITY_HEADERS: [(HeaderName, HeaderValue); 4] = [
     (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
@@ -133,7 +133,7 @@ fn record(route: &'static str, method: &'static str, status: StatusCode, took: D
     HISTOGRAMS.with_borrow_mut(|known| known.entry((route, method, status)).or_insert_with(look_up).record(took));
 }
 
-/// Turns an error into a problem, logs its cause, and adds the headers that every answer has.
+/// Turns an error into a problem, logs its cause, and adds the headers that answers have.
 fn finish(mut response: HttpResponse, path: &str, id: &RequestId) -> HttpResponse {
     if let Some(error) = response.error() {
         let framework;

@@ -9,7 +9,7 @@ use bellwork_shared::sittings;
 use bellwork_shared::versions::{self, Taken};
 
 use crate::app::App;
-use crate::caller::SignedIn;
+use crate::auth::caller::SignedIn;
 use crate::error::ApiError;
 use crate::input::Object;
 use crate::problem::InputError;

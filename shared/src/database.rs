@@ -18,6 +18,8 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(3);
 const TRUSTED: Duration = Duration::from_millis(50);
 /// A connection is replaced after this time, so that what its session gathers goes, and a moved server is found.
 const LIFETIME: Duration = Duration::from_secs(30 * 60);
+/// One that was idle for longer is replaced too, rather than asked: what lies between may have forgotten it in silence.
+const IDLE: Duration = Duration::from_secs(10 * 60);
 /// A statement that runs longer is a mistake; it is ended by the server.
 const STATEMENT_TIMEOUT: &str = "15s";
 /// Whoever waits longer for a lock has met a stuck process; trying again may help.
@@ -72,7 +74,7 @@ fn open(url: &Url, config: &DatabaseConfig, application: &str) -> Result<PgPool,
         .before_acquire(|connection, meta| {
             Box::pin(async move {
                 match meta {
-                    _ if meta.age > LIFETIME => Ok(false),
+                    _ if meta.age > LIFETIME || meta.idle_for > IDLE => Ok(false),
                     _ if meta.idle_for < TRUSTED => Ok(true),
                     _ => connection.ping().await.map(|()| true),
                 }
@@ -128,6 +130,12 @@ mod tests {
             assert_eq!(show("show statement_timeout").await, statement);
             assert_eq!(show("show lock_timeout").await, lock);
         }
+    }
+
+    #[test]
+    fn a_calm_pool_has_no_sweep() {
+        let pool = calm_pool();
+        assert_eq!((pool.get_idle_timeout(), pool.get_max_lifetime()), (None, None));
     }
 
     #[test]

@@ -63,7 +63,7 @@ impl Board {
 }
 
 /// A place on a board; equal scores share a rank, and the next rank is left out.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Serialize, utoipa::ToSchema)]
 pub struct Entry {
     /// From 1.
     pub rank: i64,
@@ -74,7 +74,7 @@ pub struct Entry {
 }
 
 /// A student, as others see them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, utoipa::ToSchema)]
 pub struct Ranked {
     /// Their id.
     pub id: UserId,

@@ -60,7 +60,7 @@ impl Caller {
 
 /// The caller, as the gate found them.
 #[derive(Clone, Debug)]
-pub(crate) struct SignedIn(pub(crate) Arc<Caller>);
+pub(crate) struct SignedIn(pub(super) Arc<Caller>);
 
 impl SignedIn {
     /// Who reads: nothing older than what the caller has written.

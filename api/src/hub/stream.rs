@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep_until};
 
 use super::frame::{self, EventId, HEARTBEAT, Hello};
 use super::{Hub, Reason, SeatHolder, Signal};
-use crate::caller::InSession;
+use crate::auth::caller::InSession;
 use crate::overload::Database;
 
 /// Missed notifications read by one query.

@@ -15,7 +15,7 @@ use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
-use crate::caller::SignedIn;
+use crate::auth::caller::SignedIn;
 use crate::cursor::{Cursors, Listed, Page};
 use crate::describe::{Answers, Description};
 use crate::error::ApiError;

@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use super::admin_jobs::{checked, running};
 use super::jobs::{JobView, shown};
 use crate::app::App;
-use crate::caller::SignedIn;
+use crate::auth::caller::SignedIn;
 use crate::cursor::{Cursors, Page};
 use crate::error::ApiError;
 use crate::input::{Body, Object};

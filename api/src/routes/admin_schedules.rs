@@ -17,7 +17,7 @@ use utoipa::ToSchema;
 use utoipa::openapi::schema::{ObjectBuilder, Type};
 
 use crate::app::App;
-use crate::caller::SignedIn;
+use crate::auth::caller::SignedIn;
 use crate::cursor::Listed;
 use crate::describe::{Description, Takes};
 use crate::error::ApiError;

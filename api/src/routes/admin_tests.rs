@@ -16,7 +16,7 @@ use utoipa::openapi::schema::Schema;
 use utoipa::{PartialSchema, ToSchema};
 
 use crate::app::App;
-use crate::caller::SignedIn;
+use crate::auth::caller::SignedIn;
 use crate::cursor::{Cursors, Listed, Page};
 use crate::error::ApiError;
 use crate::input::{Body, Id, Query};

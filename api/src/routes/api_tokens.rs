@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::caller::InSession;
+use crate::auth::caller::InSession;
 use crate::cursor::{Cursors, Listed, Page};
 use crate::error::ApiError;
 use crate::input::{Body, Id, Query};

@@ -14,7 +14,7 @@ use utoipa::ToSchema;
 
 use super::links;
 use crate::app::App;
-use crate::caller::InSession;
+use crate::auth::caller::InSession;
 use crate::cookies::expired_cookie;
 use crate::error::ApiError;
 use crate::input::Body;

@@ -11,9 +11,9 @@ use sqlx::PgConnection;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
+use crate::auth::caller::SignedIn;
 use crate::cached::encode;
 use crate::caches::Caches;
-use crate::caller::SignedIn;
 use crate::cursor;
 use crate::error::ApiError;
 use crate::input::{Body, Query};

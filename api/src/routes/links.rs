@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::caller::InSession;
+use crate::auth::caller::InSession;
 use crate::error::ApiError;
 use crate::input::Body;
 use crate::observe::trace_parent;

@@ -15,8 +15,8 @@ use utoipa::ToSchema;
 
 use super::auth::AnyPassword;
 use crate::app::App;
+use crate::auth::caller::{InSession, SignedIn};
 use crate::caches::Caches;
-use crate::caller::{InSession, SignedIn};
 use crate::cookies::expired_cookie;
 use crate::error::ApiError;
 use crate::input::Body;

@@ -405,3 +405,17 @@ pub(crate) fn register(services: &mut ServiceConfig, role: Role) {
     }
     services.default_service(web::to(async || -> Result<String, ApiError> { Err(ApiError::NotFound) }));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What matches a scope is never looked for in another.
+    #[test]
+    fn no_scope_takes_the_paths_of_another() {
+        for path in all() {
+            let beginning = path.beginning();
+            assert!(beginning.matches('/').count() == 2 && !beginning.contains('{'), "{}", path.pattern());
+        }
+    }
+}

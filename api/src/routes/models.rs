@@ -14,7 +14,7 @@ use sqlx::PgConnection;
 use utoipa::{IntoParams, PartialSchema, ToSchema};
 
 use crate::app::App;
-use crate::caller::SignedIn;
+use crate::auth::caller::SignedIn;
 use crate::cursor::{self, Cursors, Listed, Page};
 use crate::describe::{Description, Takes};
 use crate::error::ApiError;

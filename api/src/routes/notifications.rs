@@ -8,8 +8,8 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use crate::app::App;
+use crate::auth::caller::SignedIn;
 use crate::cached::{Audience, Cached, cached};
-use crate::caller::SignedIn;
 use crate::cursor::{Cursors, Listed, Page};
 use crate::error::ApiError;
 use crate::input::{Id, Query};

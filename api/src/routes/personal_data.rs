@@ -10,7 +10,7 @@ use utoipa::openapi::schema::{Object, Type};
 
 use super::links::{self, JobAccepted};
 use crate::app::App;
-use crate::caller::InSession;
+use crate::auth::caller::InSession;
 use crate::describe::{Answers, Description};
 use crate::error::ApiError;
 use crate::reply::Accepted;

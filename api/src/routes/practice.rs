@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 use super::question_bank::NameFilter;
 use super::sittings::{SittingSheet, closing, created};
 use crate::app::App;
-use crate::caller::SignedIn;
+use crate::auth::caller::SignedIn;
 use crate::error::ApiError;
 use crate::input::Body;
 use crate::observe::trace_parent;

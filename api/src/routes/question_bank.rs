@@ -13,8 +13,8 @@ use sqlx::PgConnection;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::app::App;
+use crate::auth::caller::SignedIn;
 use crate::cached::{Audience, Cached, cached};
-use crate::caller::SignedIn;
 use crate::cursor::{self, Cursors, Listed, Page};
 use crate::error::ApiError;
 use crate::input::Query;

@@ -15,7 +15,7 @@ use sqlx::PgConnection;
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::caller::SignedIn;
+use crate::auth::caller::SignedIn;
 use crate::error::ApiError;
 use crate::input::{Body, Id, Object};
 use crate::observe::trace_parent;

@@ -15,7 +15,7 @@ use utoipa::openapi::Required;
 use utoipa::openapi::schema::{Object, ObjectBuilder, Type};
 
 use crate::app::App;
-use crate::caller::InSession;
+use crate::auth::caller::InSession;
 use crate::describe::{Answers, Description};
 use crate::error::ApiError;
 use crate::hub::{self, Opening};

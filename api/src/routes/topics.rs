@@ -5,7 +5,7 @@ use bellwork_shared::topics::{self, TopicStanding};
 use sqlx::PgConnection;
 
 use crate::app::App;
-use crate::caller::SignedIn;
+use crate::auth::caller::SignedIn;
 use crate::cursor::{Cursors, Listed, Page};
 use crate::error::ApiError;
 use crate::input::Query;

@@ -43,6 +43,11 @@ impl Application {
 
     /// With further variables, which win.
     pub(crate) fn start_with(database: PgPool, variables: &[(&str, &str)]) -> Self {
+        Self::start_as(Role::All, database, variables)
+    }
+
+    /// As a process that serves a part.
+    pub(crate) fn start_as(role: Role, database: PgPool, variables: &[(&str, &str)]) -> Self {
         let database = calm(database);
         telemetry::install_tls();
         let prefix = format!("test-{}", Uuid::now_v7());
@@ -57,7 +62,7 @@ impl Application {
             ("RATE_LIMIT_PATIENCE_MS", "10000"),
         ];
         let config = Config::read(&Variables::of_pairs(defaults.iter().chain(variables).copied())).unwrap();
-        let server = Server::start(&config, Role::All, database.clone(), recorder()).unwrap();
+        let server = Server::start(&config, role, database.clone(), recorder()).unwrap();
         let engine = Engine::new(redis_url().parse().unwrap(), &prefix);
         Self {
             url: format!("http://{}", server.address()),

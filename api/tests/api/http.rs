@@ -1,5 +1,6 @@
 //! What holds for every route.
 
+use bellwork_api::routes::Role;
 use reqwest::Method;
 use serde_json::json;
 use sqlx::PgPool;
@@ -133,4 +134,16 @@ async fn metrics_are_for_the_machine_itself_and_for_the_token(database: PgPool) 
     assert_eq!(proxied("guess").await.unwrap().status(), 403);
     assert_eq!(proxied("open sesame").await.unwrap().status(), 200);
     app.stop().await;
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn a_process_serves_what_its_role_says(database: PgPool) {
+    for (role, list, stream) in [(Role::Web, 401, 404), (Role::Stream, 404, 401), (Role::All, 401, 401)] {
+        let app = Application::start_as(role, database.clone(), &[]);
+        let anybody = app.anybody();
+        assert_eq!(anybody.get("/api/notifications").await.status, list, "{role:?}");
+        assert_eq!(anybody.get("/api/notifications/stream").await.status, stream, "{role:?}");
+        assert_eq!(anybody.get("/api/health/live").await.status, 200, "{role:?}");
+        app.stop().await;
+    }
 }

@@ -27,7 +27,9 @@ async fn a_drain_ends_streams_with_a_retry_and_turns_new_ones_away(database: PgP
         }
     };
     within("the drain", futures_util::future::join(app.server.drain(), meanwhile)).await;
+    let database = app.database.clone();
     app.server.ended().await.unwrap();
+    database.close().await;
 }
 
 #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]

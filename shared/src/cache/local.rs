@@ -57,13 +57,13 @@ impl<V: Value> Local<V> {
     }
 
     /// The entry that this thread used last, if there still is one. Another may have taken its place.
-    pub(super) fn last_used(&self, key: &Key) -> Option<Arc<Entry<V>>> {
-        self.front.get(key)
+    pub(super) fn last_used(&self, key: &Key, now: Instant) -> Option<Arc<Entry<V>>> {
+        self.front.get(key, now)
     }
 
-    pub(super) fn get(&self, key: &Key) -> Option<Arc<Entry<V>>> {
+    pub(super) fn get(&self, key: &Key, now: Instant) -> Option<Arc<Entry<V>>> {
         let entry = self.entries.get(key)?;
-        self.front.note(key, &entry);
+        self.front.note(key, &entry, now);
         Some(entry)
     }
 

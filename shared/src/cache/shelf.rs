@@ -58,46 +58,44 @@ impl<V: Value> Shelf<V> {
         L: FnOnce() -> F + Send + 'static,
         F: Future<Output = anyhow::Result<Option<V>>> + Send + 'static,
     {
-        let shelf = &self.0;
-        let now = Instant::now();
-        let Some(limit) = shelf.core.trust(shelf.policy, now) else {
+        let (shelf, at) = (&self.0, Instant::now());
+        let Some(limit) = shelf.core.trust(shelf.policy, at) else {
             shelf.tally.count(Outcome::LocalBypass);
             return Box::pin(Arc::clone(shelf).fetch(key, load)).await;
         };
         let stamp = shelf.core.generations.stamp(key.scope);
-        match shelf.seen(&key, Asked { at: now, stamp, limit }) {
-            Seen::Fresh(got, due) => {
-                shelf.tally.count(Outcome::LocalHit);
-                if due {
-                    drop(shelf.start(key, stamp, load));
-                }
-                Ok(got)
-            }
-            Seen::Stale(got, due) => {
-                shelf.tally.count(Outcome::LocalStale);
-                if due {
-                    drop(shelf.start(key, stamp, load));
-                }
-                Ok(got)
-            }
+        let (outcome, got, due) = match shelf.seen(&key, Asked { at, stamp, limit }) {
+            Seen::Fresh(got, due) => (Outcome::LocalHit, got, due),
+            Seen::Stale(got, due) => (Outcome::LocalStale, got, due),
             Seen::Nothing => {
                 shelf.tally.count(Outcome::LocalMiss);
-                shelf.start(key, stamp, load).await
+                return shelf.start(key, stamp, load).await;
             }
+        };
+        shelf.tally.count(outcome);
+        if due {
+            drop(shelf.start(key, stamp, load));
         }
+        Ok(got)
     }
 
-    /// The value of `key` if this process has it, and nobody need load it anew yet: no store is asked. Only then it is
-    /// counted.
-    #[must_use]
-    pub fn at_hand(&self, key: &Key) -> Option<Arc<V>> {
+    /// The value of `key` if this process has it fresh: no store is asked, but for the load that `loader` gives if it is time
+    /// for that. Only what is found is counted.
+    pub fn at_hand<L, F>(&self, key: &Key, loader: impl FnOnce() -> L) -> Option<Arc<V>>
+    where
+        L: FnOnce() -> F + Send + 'static,
+        F: Future<Output = anyhow::Result<Option<V>>> + Send + 'static,
+    {
         let (shelf, at) = (&self.0, Instant::now());
         let limit = shelf.core.trust(shelf.policy, at)?;
         let stamp = shelf.core.generations.stamp(key.scope);
-        let Seen::Fresh(Got { value: Some(value), .. }, false) = shelf.seen(key, Asked { at, stamp, limit }) else {
+        let Seen::Fresh(Got { value: Some(value), .. }, due) = shelf.seen(key, Asked { at, stamp, limit }) else {
             return None;
         };
         shelf.tally.count(Outcome::LocalHit);
+        if due {
+            drop(shelf.start(key.clone(), stamp, loader()));
+        }
         Some(value)
     }
 
@@ -127,11 +125,15 @@ enum Seen<V> {
 
 impl<V: Value> Inner<V> {
     fn seen(&self, key: &Key, asked: Asked) -> Seen<V> {
-        if let Some(fresh) = self.local.last_used(key).and_then(|entry| fresh(&entry, asked)) {
-            return fresh;
-        }
-        let Some(entry) = self.local.get(key) else { return Seen::Nothing };
-        if let Some(fresh) = fresh(&entry, asked) {
+        let used = self.local.last_used(key, asked.at);
+        let due = match used.as_ref().and_then(|entry| fresh(entry, asked)) {
+            Some(Seen::Fresh(got, false)) => return Seen::Fresh(got, false),
+            due => due,
+        };
+        let Some(entry) = self.local.get(key, asked.at) else { return Seen::Nothing };
+        // What is due may have been loaded anew since; if not, nobody draws twice.
+        let is_same = used.is_some_and(|used| Arc::ptr_eq(&used, &entry));
+        if let Some(fresh) = due.filter(|_| is_same).or_else(|| fresh(&entry, asked)) {
             return fresh;
         }
         match entry.retry_at {
@@ -238,24 +240,23 @@ impl<V: Value> Inner<V> {
 
     /// The last value that is known, if it may be stale and was not changed.
     fn last(&self, key: Key, stamp: Stamp, remote: Option<Remembered<V>>) -> Option<Got<V>> {
-        let now = self.core.generations.stamp(key.scope);
-        let here = self.local.get(&key);
+        let (now, at) = (self.core.generations.stamp(key.scope), Instant::now());
+        let here = self.local.get(&key, at);
         let here = here.filter(|entry| entry.value.is_some() && self.may_be_stale(entry, now));
-        let retry_at = Some(Instant::now() + RETRY_PAUSE);
+        let retry_at = Some(at + RETRY_PAUSE);
         let entry = match (here, remote) {
             (Some(entry), _) => {
                 let Entry { stamp, since, fresh, cost, .. } = *entry;
                 Entry { value: entry.value.clone(), stamp, since, fresh, cost, retry_at }
             }
             (None, Some(Remembered { value, left, overdue, cost })) => {
-                let (value, now) = (Some(Arc::new(value)), Instant::now());
-                let since = now.checked_sub(overdue).unwrap_or(now);
+                let (value, since) = (Some(Arc::new(value)), at.checked_sub(overdue).unwrap_or(at));
                 Entry { value, stamp, since, fresh: left, cost, retry_at }
             }
             (None, None) => return None,
         };
         let is_current = entry.stamp.standing(now) == Standing::Current;
-        let freshness = match entry.left(self.policy.local, Instant::now()).filter(|_| is_current) {
+        let freshness = match entry.left(self.policy.local, at).filter(|_| is_current) {
             Some(_) => Freshness::Fresh,
             None => Freshness::Stale { overdue: entry.overdue() },
         };

@@ -205,13 +205,35 @@ async fn what_one_process_forgets_the_other_forgets() {
     let (one, other) = (process(&installation, &LEADERBOARDS).await, process(&installation, &LEADERBOARDS).await);
     let (key, kept) = (board(), board());
     for process in [&one, &other] {
-        process.get(&key, "old").await;
-        process.get(&kept, "kept").await;
+        // The second look notes it before the cache, the third finds it there.
+        for _ in 0..3 {
+            assert_eq!(process.get(&key, "old").await, "old");
+            assert_eq!(process.get(&kept, "kept").await, "kept");
+        }
     }
     one.forget(&key).await;
     assert_eq!(one.get(&key, "new").await, "new", "who has changed it reads it at once");
     assert_eq!(other.heed(&key, "newer").await, "new", "from Redis");
     assert_eq!(other.get(&kept, "new").await, "kept");
+}
+
+#[tokio::test]
+async fn what_is_at_hand_asks_no_store_and_is_forgotten_like_the_rest() {
+    let process = process(&installation(), &LEADERBOARDS).await;
+    let key = board();
+    let at_hand = || {
+        let found = process.shelf.at_hand(&key, || || async { unreachable!("it is far from its end") });
+        found.map(|value| value.0.clone())
+    };
+    assert_eq!(at_hand(), None);
+    process.get(&key, "old").await;
+    process.off.store(true, Ordering::SeqCst);
+    for _ in 0..3 {
+        assert_eq!(at_hand().as_deref(), Some("old"));
+    }
+    assert_eq!(process.layers.figures()[0].requests, 4, "only what was found is counted");
+    process.forget(&key).await;
+    assert_eq!(at_hand(), None);
 }
 
 #[tokio::test]

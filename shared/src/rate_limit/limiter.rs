@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use metrics::{counter, gauge};
 use moka::policy::EvictionPolicy;
@@ -20,8 +20,7 @@ use crate::config::limits::LimitsConfig;
 use crate::front::Front;
 use crate::ids::UserId;
 
-/// Tallies a process remembers, about 40 MB; the one goes first that was not looked for in it for longest, and Redis still has
-/// its count.
+/// Tallies a process remembers, about 40 MB; the least recently used goes first, and Redis still has its count.
 const TALLIES: u64 = 100_000;
 /// A tally unused for this long is forgotten.
 const IDLE: Duration = Duration::from_secs(600);
@@ -122,16 +121,17 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Limiter<C> {
 
     /// Lets a request through if it fits under all `applied`, and counts it then.
     pub async fn admit(&self, applied: &[(&'static Policy, Subject)]) -> Verdict {
-        let inner = &*self.0;
-        let tallies: Vec<_> = applied.iter().map(|(policy, subject)| inner.tally(policy, *subject)).collect();
-        if let Some(verdict) = inner.decide(&tallies, inner.alone()) {
+        let (inner, at) = (&*self.0, Instant::now());
+        let tallies: Vec<_> = applied.iter().map(|(policy, subject)| inner.tally(policy, *subject, at)).collect();
+        if let Some(verdict) = inner.decide(&tallies, inner.alone(), inner.redis.at(at)) {
             return verdict;
         }
         match Box::pin(inner.ask(&tallies)).await {
             Ok(verdict) => verdict,
             Err(away) => {
                 inner.degrade(&away);
-                let alone = inner.decide(&tallies, Alone::Degraded { processes: self.processes() });
+                let alone = Alone::Degraded { processes: self.processes() };
+                let alone = inner.decide(&tallies, alone, inner.redis.now());
                 alone.expect("a process that is on its own has nobody to ask")
             }
         }
@@ -159,15 +159,15 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Limiter<C> {
 }
 
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> Inner<C> {
-    fn tally(&self, policy: &'static Policy, subject: Subject) -> Arc<Tally> {
+    fn tally(&self, policy: &'static Policy, subject: Subject, at: Instant) -> Arc<Tally> {
         let name = (policy.name, subject);
-        if let Some(tally) = self.front.get(&name) {
+        if let Some(tally) = self.front.get(&name, at) {
             return tally;
         }
         let tally = self.tallies.get_with(name, || {
             Arc::new(Tally::new(policy, self.config.quota(policy), self.redis.key(policy.name, subject)))
         });
-        self.front.note(&name, &tally);
+        self.front.note(&name, &tally, at);
         tally
     }
 
@@ -179,9 +179,8 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Inner<C> {
         }
     }
 
-    /// What this process can know by itself; none if only Redis can tell.
-    fn decide(&self, tallies: &[Arc<Tally>], alone: Alone) -> Option<Verdict> {
-        let now = self.redis.now();
+    /// What this process can know by itself at `now`; none if only Redis can tell.
+    fn decide(&self, tallies: &[Arc<Tally>], alone: Alone, now: u64) -> Option<Verdict> {
         let mut standings = Vec::with_capacity(tallies.len());
         for (place, tally) in tallies.iter().enumerate() {
             let stopped = match tally.count(now, alone) {

@@ -59,7 +59,12 @@ impl<C: ConnectionLike + Clone + Sync> RedisCounts<C> {
 
     /// The time of Redis, in milliseconds, as far as this process knows.
     pub(crate) fn now(&self) -> u64 {
-        self.clock.now()
+        self.at(Instant::now())
+    }
+
+    /// The same at `instant` of this process's clock.
+    pub(crate) fn at(&self, instant: Instant) -> u64 {
+        self.clock.at(instant)
     }
 
     /// Tells what was let through, and asks for `asked` more under each policy.
@@ -115,8 +120,9 @@ impl Clock {
         Self { started: Instant::now(), epoch: AtomicI64::new(milliseconds(ours)) }
     }
 
-    fn now(&self) -> u64 {
-        let now = self.epoch.load(Ordering::Relaxed) + milliseconds(self.started.elapsed());
+    fn at(&self, instant: Instant) -> u64 {
+        let since = instant.saturating_duration_since(self.started);
+        let now = self.epoch.load(Ordering::Relaxed) + milliseconds(since);
         u64::try_from(now).unwrap_or_default()
     }
 

@@ -9,7 +9,7 @@ use bellwork_shared::ids::AidId;
 
 use super::{AidOrdered, Order};
 use crate::app::App;
-use crate::caller::SignedIn;
+use crate::auth::caller::SignedIn;
 use crate::cursor::{Listed, Page};
 use crate::error::ApiError;
 use crate::idempotency::{IdempotencyKey, Remembered};

@@ -11,7 +11,7 @@ use sqlx::PgConnection;
 
 use super::{AidOrdered, Order};
 use crate::app::App;
-use crate::caller::SignedIn;
+use crate::auth::caller::SignedIn;
 use crate::cursor::{Listed, Page};
 use crate::error::ApiError;
 use crate::idempotency::{IdempotencyKey, Remembered};

@@ -21,7 +21,7 @@ use sqlx::PgConnection;
 use utoipa::ToSchema;
 
 use crate::app::App;
-use crate::caller::SignedIn;
+use crate::auth::caller::SignedIn;
 use crate::cursor::{Cursors, Listed, Page};
 use crate::error::ApiError;
 use crate::idempotency::{Effect, IdempotencyKey, Once, Remembered, once};
