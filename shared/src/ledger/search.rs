@@ -131,8 +131,8 @@ pub async fn search(conn: &mut PgConnection, search: Search<'_>, limit: i64) -> 
         jobs.last().map(|job| job.id)
     } else {
         // What was accepted meanwhile moves the end of what is read, but what was found is not found again.
-        let read_to = tally_of(&mut tx, search, SCANNED_AT_ONCE).await?.read_to;
-        read_to.into_iter().chain(jobs.last().map(|job| job.id).filter(|_| read_to.is_some())).min()
+        let end = end(&mut tx, search).await?;
+        end.into_iter().chain(jobs.last().map(|job| job.id).filter(|_| end.is_some())).min()
     };
     tx.commit().await?;
     let running = |job: &JobRow| job.finished_at.is_none() && search.running.contains(&job.id);
@@ -148,9 +148,43 @@ pub async fn search(conn: &mut PgConnection, search: Search<'_>, limit: i64) -> 
 /// If the database fails.
 pub async fn tally(conn: &mut PgConnection, search: Search<'_>) -> sqlx::Result<Tally> {
     let mut tx = reading(conn).await?;
-    let tally = tally_of(&mut tx, search, COUNTED_AT_ONCE).await?;
+    let terms = Terms::of(search);
+    let row = sqlx::query!(
+        r#"
+        select count(*) as "read!", min(id::text)::uuid as "last: JobId", count(*) filter (
+            where ($9::job_state is null or state = $9) and ($10::text is null or queue = $10)
+                  and ($11::text is null or kind = $11)
+                  and ($12::text is null or strpos(lower(kind), $12) > 0 or strpos(lower(last_error), $12) > 0)
+                  and ($13::text is null or normalised_error(last_error) = $13) and id <> all($14::uuid[])
+            ) as "matched!"
+        from (
+            select * from jobs
+            where id >= $1 and id <= $2 and ($3::uuid is null or id < $3) and ($4::uuid[] is null or id = any($4))
+                  and (not $5::bool or finished_at is null)
+                  and ($6::job_state is null or (state = $6 and state in ('dead', 'cancelled')))
+                  and ($7::text is null or queue = $7)
+            order by id desc limit $8
+        ) as read
+        "#,
+        terms.first,
+        terms.last,
+        terms.before,
+        terms.among.as_deref(),
+        terms.open,
+        terms.given_up as Option<JobState>,
+        terms.dead_in,
+        COUNTED_AT_ONCE,
+        terms.state as Option<JobState>,
+        search.filter.queue.as_deref(),
+        search.filter.kind.as_deref(),
+        terms.text,
+        search.filter.error.as_deref(),
+        &terms.not,
+    )
+    .fetch_one(&mut *tx)
+    .await?;
     tx.commit().await?;
-    Ok(tally)
+    Ok(Tally { matched: row.matched, read_to: row.last.filter(|_| row.read == COUNTED_AT_ONCE) })
 }
 
 /// A transaction in which statements are planned for their parameters: which index serves a search depends on them.
@@ -254,24 +288,18 @@ async fn page(conn: &mut PgConnection, search: Search<'_>, limit: i64) -> sqlx::
     .await
 }
 
-async fn tally_of(conn: &mut PgConnection, search: Search<'_>, most: i64) -> sqlx::Result<Tally> {
+/// The last row that a page of `search` reads, if there may be more. What each row is looked at for costs most and is left
+/// out: where a page ends does not depend on it.
+async fn end(conn: &mut PgConnection, search: Search<'_>) -> sqlx::Result<Option<JobId>> {
     let terms = Terms::of(search);
-    let row = sqlx::query!(
+    sqlx::query_scalar!(
         r#"
-        select count(*) as "read!", min(id::text)::uuid as "last: JobId", count(*) filter (
-            where ($9::job_state is null or state = $9) and ($10::text is null or queue = $10)
-                  and ($11::text is null or kind = $11)
-                  and ($12::text is null or strpos(lower(kind), $12) > 0 or strpos(lower(last_error), $12) > 0)
-                  and ($13::text is null or normalised_error(last_error) = $13) and id <> all($14::uuid[])
-            ) as "matched!"
-        from (
-            select * from jobs
-            where id >= $1 and id <= $2 and ($3::uuid is null or id < $3) and ($4::uuid[] is null or id = any($4))
-                  and (not $5::bool or finished_at is null)
-                  and ($6::job_state is null or (state = $6 and state in ('dead', 'cancelled')))
-                  and ($7::text is null or queue = $7)
-            order by id desc limit $8
-        ) as read
+        select id as "id: JobId" from jobs
+        where id >= $1 and id <= $2 and ($3::uuid is null or id < $3) and ($4::uuid[] is null or id = any($4))
+              and (not $5::bool or finished_at is null)
+              and ($6::job_state is null or (state = $6 and state in ('dead', 'cancelled')))
+              and ($7::text is null or queue = $7)
+        order by id desc offset $8::bigint - 1 limit 1
         "#,
         terms.first,
         terms.last,
@@ -280,17 +308,10 @@ async fn tally_of(conn: &mut PgConnection, search: Search<'_>, most: i64) -> sql
         terms.open,
         terms.given_up as Option<JobState>,
         terms.dead_in,
-        most,
-        terms.state as Option<JobState>,
-        search.filter.queue.as_deref(),
-        search.filter.kind.as_deref(),
-        terms.text,
-        search.filter.error.as_deref(),
-        &terms.not,
+        SCANNED_AT_ONCE,
     )
-    .fetch_one(conn)
-    .await?;
-    Ok(Tally { matched: row.matched, read_to: row.last.filter(|_| row.read == most) })
+    .fetch_optional(conn)
+    .await
 }
 
 #[cfg(test)]
