@@ -13,6 +13,10 @@ use super::world::World;
 
 /// More only take the cores from the servers.
 const THREADS: u32 = 2;
+/// It runs whenever no server wants the core (SCHED_IDLE). Otherwise the kernel lets it interrupt a server at each answer
+/// that it waits for, which no client on another machine can do: a slower server is interrupted more often, and what is
+/// measured is the scheduler.
+const STANDS_BACK: [&str; 3] = ["--idle", "0", "wrk"];
 const SCRIPT: &str = include_str!("replay.lua");
 
 /// What one measurement found.
@@ -43,8 +47,12 @@ pub(crate) async fn measure(
     tokio::fs::write(&script, SCRIPT).await?;
     tokio::fs::write(&file, lines(requests)).await?;
     let run = async |seconds: u64| {
-        let mut wrk = Command::new("wrk");
-        wrk.args([format!("-t{THREADS}"), format!("-c{}", arguments.connections), format!("-d{seconds}s")]);
+        let mut wrk = Command::new("chrt");
+        wrk.args(STANDS_BACK).args([
+            format!("-t{THREADS}"),
+            format!("-c{}", arguments.connections),
+            format!("-d{seconds}s"),
+        ]);
         wrk.arg("--timeout=10s").arg("-s").arg(&script).arg(&server.url).arg("--").arg(&file);
         wrk.env("WRK_THREADS", THREADS.to_string()).stdin(Stdio::null()).kill_on_drop(true);
         wrk.output().await.context("wrk cannot be started: run this by scripts/bench")
