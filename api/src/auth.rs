@@ -2,8 +2,6 @@
 
 pub(crate) mod caller;
 
-use std::sync::Arc;
-
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{self, HeaderMap};
@@ -114,7 +112,7 @@ async fn identify(request: &HttpRequest, gate: Gate) -> Result<SignedIn, ApiErro
             let caller = authenticate(request, proof).await?;
             limits::count(request, gate.limit, Some(caller.user.id)).await?;
             gate.must_let_through(&caller)?;
-            Ok(SignedIn(Arc::new(caller)))
+            Ok(SignedIn(caller))
         }
         nobody => {
             limits::count(request, Limit::Usual, None).await?;
@@ -224,8 +222,8 @@ fn refuse_foreign(request: &HttpRequest) -> Result<(), ApiError> {
 /// The token of an `Authorization` header of the scheme Bearer.
 #[must_use]
 pub(crate) fn bearer(authorization: &str) -> Option<&str> {
-    let (scheme, token) = authorization.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    let (scheme, token) = authorization.split_at_checked("Bearer ".len())?;
+    scheme.eq_ignore_ascii_case("Bearer ").then(|| token.trim_ascii())
 }
 
 /// True if a browser says that another site made the request, or another host of this one. A client that sends neither

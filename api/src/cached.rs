@@ -38,18 +38,12 @@ pub(crate) enum Audience {
 }
 
 impl Audience {
-    const fn cache_control(self) -> HeaderValue {
-        HeaderValue::from_static(match self {
-            Self::Everybody => "public, max-age=15",
-            Self::Caller => "private, no-cache",
-        })
-    }
-
-    /// Of an answer that should have been made anew: whoever keeps it asks again before it is used.
-    const fn cache_control_of_stale(self) -> HeaderValue {
-        HeaderValue::from_static(match self {
-            Self::Everybody => "no-cache",
-            Self::Caller => "private, no-cache",
+    /// What should have been made anew is asked for again before it is used, whoever keeps it.
+    const fn cache_control(self, freshness: Freshness) -> HeaderValue {
+        HeaderValue::from_static(match (self, freshness) {
+            (Self::Everybody, Freshness::Fresh) => "public, max-age=15",
+            (Self::Everybody, Freshness::Stale { .. }) => "no-cache",
+            (Self::Caller, _) => "private, no-cache",
         })
     }
 }
@@ -58,23 +52,21 @@ impl Audience {
 #[derive(Debug)]
 pub(crate) struct Encoded {
     plain: Bytes,
-    /// What its ETags begin with, without quotes.
-    tag: String,
-    /// As it is, then in the order of [`Coding::ALL`]. Strong: each form has its own.
-    etags: [HeaderValue; 1 + Coding::ALL.len()],
+    tag: Tag,
     /// In the order of [`Coding::ALL`]; nothing where it would be no smaller.
     forms: [OnceLock<Option<Bytes>>; Coding::ALL.len()],
 }
 
+/// What the ETags of a body begin with, without quotes: base64.
+type Tag = [u8; (TAG * 8).div_ceil(6)];
+
 impl Encoded {
     /// Keeps `plain`, which is JSON.
     pub(crate) fn new(plain: Bytes) -> Self {
-        let tag = URL_SAFE_NO_PAD.encode(&Sha256::digest(&plain)[..TAG]);
-        let etag = |form: &str| {
-            HeaderValue::try_from(format!("\"{tag}{form}\"")).expect("base64 and a coding's name are valid in a header")
-        };
-        let etags = [etag(""), etag("-br"), etag("-zstd"), etag("-gzip")];
-        Self { plain, etags, tag, forms: Default::default() }
+        let mut tag = Tag::default();
+        let written = URL_SAFE_NO_PAD.encode_slice(&Sha256::digest(&plain)[..TAG], &mut tag);
+        written.expect("a tag is as long as its bytes in base64");
+        Self { plain, tag, forms: Default::default() }
     }
 
     /// As it is.
@@ -82,28 +74,41 @@ impl Encoded {
         &self.plain
     }
 
-    /// In the coding, if it is smaller for it and there by now.
-    fn form(self: &Arc<Self>, coding: Coding) -> Option<Bytes> {
+    /// Whether it is smaller in the coding, and there by now.
+    fn has(self: &Arc<Self>, coding: Coding) -> bool {
         if self.plain.len() < SMALLEST {
-            return None;
+            return false;
         }
         let form = &self.forms[coding as usize];
         if let Some(form) = form.get() {
-            return form.clone();
+            return form.is_some();
         }
         if self.plain.len() <= LARGEST_AT_ONCE {
-            return form.get_or_init(|| coding.encode(&self.plain, Effort::Thorough)).clone();
+            return form.get_or_init(|| coding.encode(&self.plain, Effort::Thorough)).is_some();
         }
         let body = Arc::clone(self);
         actix_web::rt::task::spawn_blocking(move || {
             body.forms[coding as usize].get_or_init(|| coding.encode(&body.plain, Effort::Thorough)).is_some()
         });
-        None
+        false
     }
 
-    /// Its ETag in a coding.
-    fn etag(&self, coding: Option<Coding>) -> &HeaderValue {
-        &self.etags[coding.map_or(0, |coding| 1 + coding as usize)]
+    /// In a coding that it has.
+    fn bytes(&self, coding: Option<Coding>) -> &Bytes {
+        let form = coding.and_then(|coding| self.forms[coding as usize].get()?.as_ref());
+        form.unwrap_or(&self.plain)
+    }
+
+    /// Its ETag in a coding. Strong: each form has its own. Made for each answer: its bytes are few, and what would count the
+    /// holders of a shared one is a line of memory that the cores take from each other.
+    fn etag(&self, coding: Option<Coding>) -> HeaderValue {
+        let (dash, form) = coding.map_or(("", ""), |coding| ("-", coding.name()));
+        let (mut etag, mut length) = ([0; 2 * TAG], 0);
+        for part in [b"\"", &self.tag[..], dash.as_bytes(), form.as_bytes(), b"\""] {
+            etag[length..][..part.len()].copy_from_slice(part);
+            length += part.len();
+        }
+        HeaderValue::from_bytes(&etag[..length]).expect("base64 and a coding's name are valid in a header")
     }
 
     /// The ETag of `sent`, an `If-None-Match`, that names this body in any of its forms: they say the same.
@@ -112,9 +117,9 @@ impl Encoded {
         let mut tags = lists.flat_map(|list| list.split(',').map(str::trim));
         tags.find_map(|tag| {
             let opaque = tag.strip_prefix("W/").unwrap_or(tag).strip_prefix('"')?.strip_suffix('"')?;
-            let form = opaque.strip_prefix(&self.tag)?;
+            let form = std::str::from_utf8(opaque.as_bytes().strip_prefix(&self.tag)?).ok()?;
             let coding = form.strip_prefix('-').and_then(|name| Coding::ALL.into_iter().find(|c| c.name() == name));
-            (form.is_empty() || coding.is_some()).then(|| self.etag(coding).clone())
+            (form.is_empty() || coding.is_some()).then(|| self.etag(coding))
         })
     }
 }
@@ -183,25 +188,39 @@ impl<T> Responder for Cached<T> {
 
     fn respond_to(self, request: &HttpRequest) -> HttpResponse {
         let sent = request.headers();
-        let mut answer = HttpResponse::build(StatusCode::OK);
-        answer.insert_header((header::CACHE_CONTROL, self.audience.cache_control()));
-        answer.insert_header((header::VARY, HeaderValue::from_static("Accept-Encoding")));
-        if let Freshness::Stale { overdue } = self.freshness {
-            answer.insert_header((header::CACHE_CONTROL, self.audience.cache_control_of_stale()));
-            answer.insert_header((CACHE_STATUS, format!("bellwork; hit; ttl=-{}", overdue.as_secs())));
-        }
         let accepted = sent.get(header::ACCEPT_ENCODING);
         let coding = accepted.and_then(|accepted| Coding::preferred(accepted, Effort::Thorough));
-        let form = coding.and_then(|coding| Some((coding, self.body.form(coding)?)));
-        let etag = self.body.etag(form.as_ref().map(|(coding, _)| *coding));
-        if let Some(matching) = self.matching(sent, etag) {
-            return answer.status(StatusCode::NOT_MODIFIED).insert_header((header::ETAG, matching)).finish();
+        let coding = coding.filter(|coding| self.body.has(*coding));
+        let (audience, freshness) = (self.audience, self.freshness);
+        let mut answer = match self.matching(sent, coding) {
+            Some(matching) => with_etag(HttpResponse::new(StatusCode::NOT_MODIFIED), matching),
+            None => self.whole(coding),
+        };
+        let headers = answer.headers_mut();
+        headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+        headers.insert(header::CACHE_CONTROL, audience.cache_control(freshness));
+        if let Freshness::Stale { overdue } = freshness {
+            let status = format!("bellwork; hit; ttl=-{}", overdue.as_secs());
+            headers.insert(CACHE_STATUS, HeaderValue::try_from(status).expect("a number is valid in a header"));
         }
-        answer.insert_header((header::ETAG, etag.clone())).insert_header(header::ContentType::json());
-        match form {
-            Some((coding, form)) => answer.insert_header((header::CONTENT_ENCODING, coding.header())).body(form),
-            None => answer.body(self.body.plain.clone()),
-        }
+        answer
+    }
+}
+
+fn with_etag(mut answer: HttpResponse, etag: HeaderValue) -> HttpResponse {
+    answer.headers_mut().insert(header::ETAG, etag);
+    answer
+}
+
+/// A body on its way: it holds on to the one that is kept, and to nothing else that all threads count.
+struct Sent {
+    body: Arc<Encoded>,
+    coding: Option<Coding>,
+}
+
+impl AsRef<[u8]> for Sent {
+    fn as_ref(&self) -> &[u8] {
+        self.body.bytes(self.coding)
     }
 }
 
@@ -217,13 +236,25 @@ impl<T: Serialize> Cached<T> {
 }
 
 impl<T> Cached<T> {
+    fn whole(self, coding: Option<Coding>) -> HttpResponse {
+        let etag = self.body.etag(coding);
+        let body = Bytes::from_owner(Sent { body: self.body, coding });
+        let mut answer = with_etag(HttpResponse::with_body(StatusCode::OK, BoxBody::new(body)), etag);
+        let headers = answer.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        if let Some(coding) = coding {
+            headers.insert(header::CONTENT_ENCODING, coding.header());
+        }
+        answer
+    }
+
     /// The ETag to confirm, if the client has the body. `*` stands for whichever it would be sent.
-    fn matching(&self, sent: &HeaderMap, etag: &HeaderValue) -> Option<HeaderValue> {
+    fn matching(&self, sent: &HeaderMap, coding: Option<Coding>) -> Option<HeaderValue> {
         if !sent.contains_key(header::IF_NONE_MATCH) {
             return None;
         }
         let any = sent.get_all(header::IF_NONE_MATCH).any(|value| value.as_bytes().trim_ascii() == b"*");
-        if any { Some(etag.clone()) } else { self.body.matching(sent) }
+        if any { Some(self.body.etag(coding)) } else { self.body.matching(sent) }
     }
 }
 

@@ -149,6 +149,11 @@ impl Caches {
     pub(crate) fn figures(&self) -> Vec<Figures> {
         self.layers.figures()
     }
+
+    /// Brings how they have done into this process's metrics.
+    pub(crate) fn publish(&self) {
+        self.layers.publish();
+    }
 }
 
 /// Whose session `token` is, by its row.

@@ -86,6 +86,12 @@ impl Page {
     pub(crate) fn limit(&self) -> Result<i64, ApiError> {
         limit(self.limit)
     }
+
+    /// What tells first pages of one list from each other, for the key of a cache: empty, and nothing to be written, for
+    /// those who name no limit.
+    pub(crate) fn name(&self) -> Box<str> {
+        self.limit.map(|limit| limit.to_string()).unwrap_or_default().into()
+    }
 }
 
 /// How many items `asked` means.

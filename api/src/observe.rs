@@ -105,15 +105,15 @@ pub(crate) async fn observe(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
-    let (method, path) = (request.method().clone(), request.path().to_owned());
+    let (method, uri) = (request.method().clone(), request.uri().clone());
     let id = RequestId::of(request.headers());
     request.extensions_mut().insert(id.clone());
     let answered = AssertUnwindSafe(next.call(request)).catch_unwind().await;
-    let Ok(answered) = answered else { return Err(panicked(&path, &id)) };
+    let Ok(answered) = answered else { return Err(panicked(uri.path(), &id)) };
     let answer = answered?.map_into_boxed_body();
     let route = answer.request().app_data::<RoutePattern>().map_or(UNMATCHED, |pattern| pattern.0);
     let (request, response) = answer.into_parts();
-    let mut response = finish(response, &path, &id);
+    let mut response = finish(response, uri.path(), &id);
     limits::add_headers(&request, response.headers_mut());
     record(route, name(&method), response.status(), started.elapsed());
     Ok(compress(ServiceResponse::new(request, response)).await)

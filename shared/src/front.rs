@@ -2,12 +2,11 @@
 //!
 //! A look at a shared cache takes its table, its record of uses, and lines of memory that the cores take from each other: a
 //! session, its limits and a body cost a request as much as all the rest of its way. What is asked again and again each
-//! thread finds here first. Only weakly: what the cache drops is gone here too, but for the bare struct, whose memory waits until
-//! its place is taken. A table takes about a tenth of a megabyte.
+//! thread finds here first. What is noted points to the cache's value weakly: what the cache drops is gone here too, but for
+//! the bare struct, whose memory waits until its place is taken. A table takes some tenths of a megabyte.
 
 use std::cell::RefCell;
 use std::hash::{BuildHasher, Hash};
-use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use foldhash::fast::RandomState;
@@ -18,38 +17,38 @@ const SHELVES: usize = 1024;
 /// After this time a thread looks in the cache again: so the cache knows what is in use, and all threads what it has now.
 const HELD: Duration = Duration::from_secs(30);
 
-/// A table a thread, before a cache of `T` by `K`.
-pub(crate) struct Front<K: Send, T: Send + Sync> {
-    threads: ThreadLocal<RefCell<Shelves<K, T>>>,
+/// A table a thread of notes by `K`, before a cache.
+pub(crate) struct Front<K: Send, N: Send> {
+    threads: ThreadLocal<RefCell<Shelves<K, N>>>,
     hasher: RandomState,
 }
 
 /// On each shelf the key that came last stands first.
-type Shelves<K, T> = Box<[[Option<Place<K, T>>; 2]]>;
+type Shelves<K, N> = Box<[[Option<Place<K, N>>; 2]]>;
 
-struct Place<K, T> {
+struct Place<K, N> {
     key: K,
-    used: Weak<T>,
+    note: N,
     since: Instant,
 }
 
-impl<K: Clone + Eq + Hash + Send, T: Send + Sync> Front<K, T> {
+impl<K: Clone + Eq + Hash + Send, N: Send> Front<K, N> {
     pub(crate) fn new() -> Self {
         Self { threads: ThreadLocal::new(), hasher: RandomState::default() }
     }
 
-    /// What this thread found lately under `key`, if the cache still has it.
-    pub(crate) fn get(&self, key: &K, now: Instant) -> Option<Arc<T>> {
+    /// What `read` makes of this thread's note under `key`, if it has one of lately.
+    pub(crate) fn get<T>(&self, key: &K, now: Instant, read: impl FnOnce(&N) -> Option<T>) -> Option<T> {
         let shelves = self.threads.get()?.borrow();
         let place = shelves[self.shelf(key)].iter().flatten().find(|place| place.key == *key)?;
-        if now.saturating_duration_since(place.since) < HELD { place.used.upgrade() } else { None }
+        if now.saturating_duration_since(place.since) < HELD { read(&place.note) } else { None }
     }
 
     /// Notes what this thread has found in the cache under `key`.
-    pub(crate) fn note(&self, key: &K, found: &Arc<T>, now: Instant) {
+    pub(crate) fn note(&self, key: &K, note: N, now: Instant) {
         let shelves = self.threads.get_or(|| RefCell::new((0..SHELVES).map(|_| [None, None]).collect()));
         let [first, second] = &mut shelves.borrow_mut()[self.shelf(key)];
-        let before = first.replace(Place { key: key.clone(), used: Arc::downgrade(found), since: now });
+        let before = first.replace(Place { key: key.clone(), note, since: now });
         if before.as_ref().is_some_and(|place| place.key != *key) {
             *second = before;
         }
@@ -65,49 +64,49 @@ impl<K: Clone + Eq + Hash + Send, T: Send + Sync> Front<K, T> {
 mod tests {
     use super::*;
 
+    fn found(front: &Front<usize, usize>, key: usize, now: Instant) -> Option<usize> {
+        front.get(&key, now, |note| Some(*note))
+    }
+
     #[test]
-    fn a_thread_finds_what_it_used_last_as_long_as_the_cache_has_it() {
-        let (front, cached, now) = (Front::new(), Arc::new("kept"), Instant::now());
-        assert!(front.get(&1, now).is_none());
-        front.note(&1, &cached, now);
-        assert!(Arc::ptr_eq(&front.get(&1, now).unwrap(), &cached));
-        std::thread::scope(|scope| scope.spawn(|| assert!(front.get(&1, now).is_none(), "another")).join().unwrap());
-        let newer = Arc::new("newer");
-        front.note(&1, &newer, now);
-        drop(cached);
-        assert!(Arc::ptr_eq(&front.get(&1, now).unwrap(), &newer));
-        drop(newer);
-        assert!(front.get(&1, now).is_none(), "the cache has dropped it");
+    fn a_thread_finds_what_it_noted_last() {
+        let (front, now) = (Front::new(), Instant::now());
+        assert_eq!(found(&front, 1, now), None);
+        front.note(&1, 10, now);
+        assert_eq!(found(&front, 1, now), Some(10));
+        std::thread::scope(|scope| scope.spawn(|| assert_eq!(found(&front, 1, now), None, "another")).join().unwrap());
+        front.note(&1, 11, now);
+        assert_eq!(found(&front, 1, now), Some(11));
+        assert_eq!(front.get(&1, now, |_| None::<usize>), None, "the cache has dropped it");
     }
 
     #[test]
     fn what_is_always_in_use_is_looked_for_in_the_cache_now_and_then() {
-        let (front, cached, noted) = (Front::new(), Arc::new("kept"), Instant::now());
-        front.note(&1, &cached, noted);
+        let (front, noted) = (Front::new(), Instant::now());
+        front.note(&1, 10, noted);
         let shortly_before = noted + HELD.checked_sub(Duration::from_millis(1)).unwrap();
-        assert!(front.get(&1, shortly_before).is_some(), "a use is no note");
-        assert!(front.get(&1, noted + HELD).is_none());
-        front.note(&1, &cached, noted + HELD);
-        assert!(front.get(&1, noted + HELD).is_some());
+        assert_eq!(found(&front, 1, shortly_before), Some(10), "a use is no note");
+        assert_eq!(found(&front, 1, noted + HELD), None);
+        front.note(&1, 10, noted + HELD);
+        assert_eq!(found(&front, 1, noted + HELD), Some(10));
     }
 
     #[test]
     fn two_keys_share_a_shelf_in_peace() {
-        let (front, cached, now) = (Front::new(), Arc::new("kept"), Instant::now());
+        let (front, now) = (Front::new(), Instant::now());
         let other = (1..).find(|key| front.shelf(key) == front.shelf(&0)).unwrap();
         for key in [0, other, 0, other] {
-            front.note(&key, &cached, now);
+            front.note(&key, key, now);
         }
-        assert!(front.get(&0, now).is_some() && front.get(&other, now).is_some());
+        assert!(found(&front, 0, now).is_some() && found(&front, other, now).is_some());
     }
 
     #[test]
     fn a_key_never_finds_anothers() {
         let (front, now) = (Front::new(), Instant::now());
-        let cached: Vec<_> = (0..4 * SHELVES).map(Arc::new).collect();
-        cached.iter().enumerate().for_each(|(key, value)| front.note(&key, value, now));
-        let found =
-            (0..cached.len()).filter_map(|key| front.get(&key, now).map(|value| assert_eq!(*value, key))).count();
+        let keys = 4 * SHELVES;
+        (0..keys).for_each(|key| front.note(&key, key, now));
+        let found = (0..keys).filter_map(|key| found(&front, key, now).map(|note| assert_eq!(note, key))).count();
         assert!((SHELVES..=2 * SHELVES).contains(&found), "{found} are found on {SHELVES} shelves");
     }
 }

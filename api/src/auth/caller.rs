@@ -1,7 +1,5 @@
 //! Who sends a request, as the gate has found them: what handlers ask for.
 
-use std::sync::Arc;
-
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpMessage, HttpRequest};
 use bellwork_shared::api_tokens::scopes::Scope;
@@ -60,7 +58,7 @@ impl Caller {
 
 /// The caller, as the gate found them.
 #[derive(Clone, Debug)]
-pub(crate) struct SignedIn(pub(super) Arc<Caller>);
+pub(crate) struct SignedIn(pub(super) Caller);
 
 impl SignedIn {
     /// Who reads: nothing older than what the caller has written.
@@ -105,7 +103,7 @@ impl FromRequest for InSession {
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
         let caller = SignedIn::from_request(request, payload).into_inner();
-        ready(caller.and_then(|caller| match caller.credential {
+        ready(caller.and_then(|SignedIn(caller)| match caller.credential {
             Credential::Session { id, expires_at } => Ok(Self { user: caller.user, session: id, expires_at }),
             Credential::ApiToken { .. } => Err(ApiError::OutOfScope(None)),
         }))

@@ -3,6 +3,8 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use tokio::task::futures::TaskLocalFuture;
+
 /// How much a request is worth when not all can be answered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Worth {
@@ -94,9 +96,9 @@ impl Claim {
         CLAIM.try_with(Self::clone).unwrap_or_else(|_| Self::of(Worth::Read))
     }
 
-    /// Does `work` for the request, in whichever task.
-    pub(crate) async fn hold<F: Future>(self, work: F) -> F::Output {
-        CLAIM.scope(self, work).await
+    /// Does `work` for the request, in whichever task. No `async fn`, in which the work would take its room twice.
+    pub(crate) fn hold<F: Future>(self, work: F) -> TaskLocalFuture<Self, F> {
+        CLAIM.scope(self, work)
     }
 
     /// How much longer it may wait.

@@ -46,6 +46,7 @@ pub(super) async fn render(app: web::Data<App>, request: HttpRequest) -> Result<
     if !may_read(&request, app.config.metrics_token.as_deref()) {
         return Err(ApiError::Forbidden("Metrics are for the machine itself, and for who has the token."));
     }
+    app.caches.publish();
     set_pool_gauges(&app);
     set_partition_gauge(&app).await;
     if timeout(QUEUES_TIMEOUT, set_queue_gauges(&app)).await.is_err() {

@@ -382,6 +382,9 @@ const GROUPS: &[Group] = &[
     group(&[Role::All, Role::Web, Role::Stream], probes),
 ];
 
+/// Beginnings of the paths that are asked most, to be tried first.
+const OFTEN: &[&str] = &["/api/tests", "/api/notifications", "/api/attempts", "/api/leaderboard"];
+
 /// Every path of this release, whatever a process serves of it.
 pub(crate) fn all() -> Vec<Path> {
     GROUPS.iter().flat_map(|group| (group.paths)()).collect()
@@ -399,6 +402,7 @@ pub(crate) fn register(services: &mut ServiceConfig, role: Role) {
             None => beginnings.push((path.beginning(), vec![path])),
         }
     }
+    beginnings.sort_by_key(|(beginning, _)| OFTEN.iter().position(|often| often == beginning).unwrap_or(OFTEN.len()));
     for (beginning, paths) in beginnings {
         let resources = paths.into_iter().map(|path| path.into_resource(beginning.len()));
         services.service(resources.fold(web::scope(beginning), actix_web::Scope::service));
@@ -413,9 +417,13 @@ mod tests {
     /// What matches a scope is never looked for in another.
     #[test]
     fn no_scope_takes_the_paths_of_another() {
-        for path in all() {
+        let paths = all();
+        for path in &paths {
             let beginning = path.beginning();
             assert!(beginning.matches('/').count() == 2 && !beginning.contains('{'), "{}", path.pattern());
+        }
+        for often in OFTEN {
+            assert!(paths.iter().any(|path| path.beginning() == *often), "{often}");
         }
     }
 }

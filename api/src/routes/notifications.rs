@@ -42,7 +42,7 @@ pub(super) async fn list(
     if before.is_some() {
         return Cached::once(Box::pin(load()).await?, Audience::Caller);
     }
-    let key = Key { scope: Scope::Notifications(user), name: limit.to_string().into() };
+    let key = Key { scope: Scope::Notifications(user), name: page.0.name() };
     cached(&app.caches, key, Audience::Caller, load).await
 }
 

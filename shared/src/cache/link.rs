@@ -89,6 +89,11 @@ impl Layers {
     pub fn figures(&self) -> Vec<Figures> {
         self.0.tallies.lock().unwrap_or_else(PoisonError::into_inner).iter().map(|tally| tally.figures()).collect()
     }
+
+    /// Brings how they have done into this process's metrics, before somebody reads those.
+    pub fn publish(&self) {
+        self.0.tallies.lock().unwrap_or_else(PoisonError::into_inner).iter().for_each(|tally| tally.publish());
+    }
 }
 
 impl std::fmt::Debug for Core {

@@ -1,6 +1,6 @@
 //! The layer in process: bounded by weight, and each value with the stamp that says whether it still holds.
 
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
 use moka::sync::Cache;
@@ -15,6 +15,14 @@ const OVERHEAD: usize = 256;
 /// A value, or that there is none.
 pub(super) struct Entry<V> {
     pub(super) value: Option<Arc<V>>,
+    pub(super) life: Life,
+    /// Set after it could not be loaded anew: until then nobody tries, and nobody waits for who does.
+    pub(super) retry_at: Option<Instant>,
+}
+
+/// When a value was loaded, and how long it holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Life {
     /// Where the generations stood when its load began.
     pub(super) stamp: Stamp,
     pub(super) since: Instant,
@@ -22,11 +30,9 @@ pub(super) struct Entry<V> {
     pub(super) fresh: Duration,
     /// How long it took to load.
     pub(super) cost: Duration,
-    /// Set after it could not be loaded anew: until then nobody tries, and nobody waits for who does.
-    pub(super) retry_at: Option<Instant>,
 }
 
-impl<V> Entry<V> {
+impl Life {
     /// How long it is still fresh at `now`; none if it is not.
     pub(super) fn left(&self, limit: Duration, now: Instant) -> Option<Duration> {
         let age = now.saturating_duration_since(self.since);
@@ -42,7 +48,13 @@ impl<V> Entry<V> {
 /// The values of one cache in this process.
 pub(super) struct Local<V: Value> {
     entries: Cache<Key, Arc<Entry<V>>>,
-    front: Front<Key, Entry<V>>,
+    front: Front<Key, Noted<V>>,
+}
+
+/// What a thread notes of an entry, so that it need not look at it again.
+struct Noted<V> {
+    value: Weak<V>,
+    life: Life,
 }
 
 impl<V: Value> Local<V> {
@@ -56,14 +68,16 @@ impl<V: Value> Local<V> {
         Self { entries, front: Front::new() }
     }
 
-    /// The entry that this thread used last, if there still is one. Another may have taken its place.
-    pub(super) fn last_used(&self, key: &Key, now: Instant) -> Option<Arc<Entry<V>>> {
-        self.front.get(key, now)
+    /// The value that this thread used last, if its life is `good` and it is still kept. Another may have taken its place.
+    pub(super) fn last_used(&self, key: &Key, now: Instant, good: impl FnOnce(Life) -> bool) -> Option<Arc<V>> {
+        self.front.get(key, now, |noted| if good(noted.life) { noted.value.upgrade() } else { None })
     }
 
     pub(super) fn get(&self, key: &Key, now: Instant) -> Option<Arc<Entry<V>>> {
         let entry = self.entries.get(key)?;
-        self.front.note(key, &entry, now);
+        if let Some(value) = &entry.value {
+            self.front.note(key, Noted { value: Arc::downgrade(value), life: entry.life }, now);
+        }
         Some(entry)
     }
 

@@ -9,7 +9,7 @@ use super::early;
 use super::flight::{Flights, Landing};
 use super::generations::{Stamp, Standing};
 use super::link::Core;
-use super::local::{Entry, Local};
+use super::local::{Entry, Life, Local};
 use super::remote::{Found, Look, Stored, Token};
 use super::tally::{Outcome, Tally};
 use super::{Failed, Freshness, Got, Key, Policy, SECOND, Value};
@@ -125,20 +125,23 @@ enum Seen<V> {
 
 impl<V: Value> Inner<V> {
     fn seen(&self, key: &Key, asked: Asked) -> Seen<V> {
-        let used = self.local.last_used(key, asked.at);
-        let due = match used.as_ref().and_then(|entry| fresh(entry, asked)) {
-            Some(Seen::Fresh(got, false)) => return Seen::Fresh(got, false),
-            due => due,
-        };
+        let mut drawn = None;
+        let used = self.local.last_used(key, asked.at, |life| {
+            drawn = is_due(life, asked).map(|due| (life.since, due));
+            matches!(drawn, Some((_, false)))
+        });
+        if used.is_some() {
+            return Seen::Fresh(Got { value: used, freshness: Freshness::Fresh }, false);
+        }
         let Some(entry) = self.local.get(key, asked.at) else { return Seen::Nothing };
         // What is due may have been loaded anew since; if not, nobody draws twice.
-        let is_same = used.is_some_and(|used| Arc::ptr_eq(&used, &entry));
-        if let Some(fresh) = due.filter(|_| is_same).or_else(|| fresh(&entry, asked)) {
-            return fresh;
+        let drawn = drawn.filter(|(since, _)| *since == entry.life.since).map(|(_, due)| due);
+        if let Some(due) = drawn.or_else(|| is_due(entry.life, asked)) {
+            return Seen::Fresh(Got { value: entry.value.clone(), freshness: Freshness::Fresh }, due);
         }
         match entry.retry_at {
             Some(retry_at) if self.may_be_stale(&entry, asked.stamp) => {
-                let freshness = Freshness::Stale { overdue: entry.overdue() };
+                let freshness = Freshness::Stale { overdue: entry.life.overdue() };
                 Seen::Stale(Got { value: entry.value.clone(), freshness }, retry_at <= asked.at)
             }
             _ => Seen::Nothing,
@@ -147,7 +150,7 @@ impl<V: Value> Inner<V> {
 
     /// True if `entry` may answer though it is not fresh: it was not changed, and is not too old.
     fn may_be_stale(&self, entry: &Entry<V>, now: Stamp) -> bool {
-        entry.overdue() < self.policy.stale && entry.stamp.standing(now) != Standing::Outdated
+        entry.life.overdue() < self.policy.stale && entry.life.stamp.standing(now) != Standing::Outdated
     }
 
     fn start<L, F>(self: &Arc<Self>, key: Key, stamp: Stamp, load: L) -> Landing<V>
@@ -218,7 +221,7 @@ impl<V: Value> Inner<V> {
         let Remembered { value, left, cost, .. } = remote;
         let fresh = self.policy.local.min(left);
         let value = Some(Arc::new(value));
-        let entry = Entry { value, stamp, since: Instant::now(), fresh, cost, retry_at: None };
+        let entry = Entry { value, life: Life { stamp, since: Instant::now(), fresh, cost }, retry_at: None };
         Got { value: self.local.keep(key, entry), freshness: Freshness::Fresh }
     }
 
@@ -234,7 +237,7 @@ impl<V: Value> Inner<V> {
             return Got { value, freshness: Freshness::Fresh };
         }
         let fresh = if value.is_some() { self.policy.local.min(self.policy.remote) } else { self.policy.absent };
-        let entry = Entry { value, stamp, since: Instant::now(), fresh, cost, retry_at: None };
+        let entry = Entry { value, life: Life { stamp, since: Instant::now(), fresh, cost }, retry_at: None };
         Got { value: self.local.keep(key, entry), freshness: Freshness::Fresh }
     }
 
@@ -245,34 +248,28 @@ impl<V: Value> Inner<V> {
         let here = here.filter(|entry| entry.value.is_some() && self.may_be_stale(entry, now));
         let retry_at = Some(at + RETRY_PAUSE);
         let entry = match (here, remote) {
-            (Some(entry), _) => {
-                let Entry { stamp, since, fresh, cost, .. } = *entry;
-                Entry { value: entry.value.clone(), stamp, since, fresh, cost, retry_at }
-            }
+            (Some(entry), _) => Entry { value: entry.value.clone(), life: entry.life, retry_at },
             (None, Some(Remembered { value, left, overdue, cost })) => {
                 let (value, since) = (Some(Arc::new(value)), at.checked_sub(overdue).unwrap_or(at));
-                Entry { value, stamp, since, fresh: left, cost, retry_at }
+                Entry { value, life: Life { stamp, since, fresh: left, cost }, retry_at }
             }
             (None, None) => return None,
         };
-        let is_current = entry.stamp.standing(now) == Standing::Current;
-        let freshness = match entry.left(self.policy.local, at).filter(|_| is_current) {
+        let is_current = entry.life.stamp.standing(now) == Standing::Current;
+        let freshness = match entry.life.left(self.policy.local, at).filter(|_| is_current) {
             Some(_) => Freshness::Fresh,
-            None => Freshness::Stale { overdue: entry.overdue() },
+            None => Freshness::Stale { overdue: entry.life.overdue() },
         };
         tracing::warn!(cache = self.policy.name, "could not be loaded anew; the last value answers");
         Some(Got { value: self.local.keep(key, entry), freshness })
     }
 }
 
-/// What `entry` answers if it is fresh.
-fn fresh<V>(entry: &Entry<V>, asked: Asked) -> Option<Seen<V>> {
-    let left = entry.left(asked.limit, asked.at)?;
-    if entry.stamp.standing(asked.stamp) != Standing::Current {
-        return None;
-    }
-    let due = early::is_due(left, entry.cost, rand::random);
-    Some(Seen::Fresh(Got { value: entry.value.clone(), freshness: Freshness::Fresh }, due))
+/// Whether somebody should load anew what has this life, though it is fresh; none if it is not.
+fn is_due(life: Life, asked: Asked) -> Option<bool> {
+    let left = life.left(asked.limit, asked.at)?;
+    let is_current = life.stamp.standing(asked.stamp) == Standing::Current;
+    is_current.then(|| early::is_due(left, life.cost, rand::random))
 }
 
 /// A value that Redis had.

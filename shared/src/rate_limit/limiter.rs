@@ -10,6 +10,7 @@ use metrics::{counter, gauge};
 use moka::policy::EvictionPolicy;
 use moka::sync::Cache;
 use redis::aio::ConnectionLike;
+use smallvec::{SmallVec, smallvec};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::policies::Policy;
@@ -63,13 +64,16 @@ pub struct Standing {
     pub reset_seconds: u64,
 }
 
+/// How a subject stands with each policy that applies: seldom more than two, and then nothing is allocated.
+pub type Standings = SmallVec<[Standing; 2]>;
+
 /// Whether a request may pass.
 #[derive(Clone, Debug)]
 pub enum Verdict {
     /// It may, and is counted under all its policies.
-    Through(Vec<Standing>),
+    Through(Standings),
     /// It may not, and is counted nowhere.
-    Refused(Vec<Standing>),
+    Refused(Standings),
 }
 
 /// Counts requests. Cheap to clone.
@@ -89,7 +93,7 @@ struct Inner<C> {
     config: LimitsConfig,
     /// Bounded: an attacker who has many addresses pushes out old ones, and memory stays as it is.
     tallies: Cache<Name, Arc<Tally>>,
-    front: Front<Name, Tally>,
+    front: Front<Name, Weak<Tally>>,
     /// Those to exchange next; held to push or to swap only.
     listed: Mutex<Vec<Arc<Tally>>>,
     degraded: AtomicBool,
@@ -122,7 +126,8 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Limiter<C> {
     /// Lets a request through if it fits under all `applied`, and counts it then.
     pub async fn admit(&self, applied: &[(&'static Policy, Subject)]) -> Verdict {
         let (inner, at) = (&*self.0, Instant::now());
-        let tallies: Vec<_> = applied.iter().map(|(policy, subject)| inner.tally(policy, *subject, at)).collect();
+        let tally = |(policy, subject): &(&'static Policy, Subject)| inner.tally(policy, *subject, at);
+        let tallies: SmallVec<[_; 2]> = applied.iter().map(tally).collect();
         if let Some(verdict) = inner.decide(&tallies, inner.alone(), inner.redis.at(at)) {
             return verdict;
         }
@@ -161,13 +166,13 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Limiter<C> {
 impl<C: ConnectionLike + Clone + Send + Sync + 'static> Inner<C> {
     fn tally(&self, policy: &'static Policy, subject: Subject, at: Instant) -> Arc<Tally> {
         let name = (policy.name, subject);
-        if let Some(tally) = self.front.get(&name, at) {
+        if let Some(tally) = self.front.get(&name, at, Weak::upgrade) {
             return tally;
         }
         let tally = self.tallies.get_with(name, || {
             Arc::new(Tally::new(policy, self.config.quota(policy), self.redis.key(policy.name, subject)))
         });
-        self.front.note(&name, &tally, at);
+        self.front.note(&name, Arc::downgrade(&tally), at);
         tally
     }
 
@@ -181,7 +186,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Inner<C> {
 
     /// What this process can know by itself at `now`; none if only Redis can tell.
     fn decide(&self, tallies: &[Arc<Tally>], alone: Alone, now: u64) -> Option<Verdict> {
-        let mut standings = Vec::with_capacity(tallies.len());
+        let mut standings = Standings::new();
         for (place, tally) in tallies.iter().enumerate() {
             let stopped = match tally.count(now, alone) {
                 Counted::Through { standing, listing } => {
@@ -191,7 +196,7 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Inner<C> {
                     standings.push(standing);
                     continue;
                 }
-                Counted::Refused(standing) => Some(refused(vec![standing])),
+                Counted::Refused(standing) => Some(refused(smallvec![standing])),
                 Counted::Unsure => None,
             };
             tallies[..place].iter().for_each(|counted| counted.take_back(now));
@@ -267,11 +272,11 @@ impl<C: ConnectionLike + Clone + Send + Sync + 'static> Inner<C> {
 
 /// Those policies that are known to be used up, if any.
 fn refusals(tallies: &[Arc<Tally>], now: u64) -> Option<Verdict> {
-    let standings: Vec<_> = tallies.iter().filter_map(|tally| tally.refusal(now)).collect();
+    let standings: Standings = tallies.iter().filter_map(|tally| tally.refusal(now)).collect();
     (!standings.is_empty()).then(|| refused(standings))
 }
 
-fn refused(standings: Vec<Standing>) -> Verdict {
+fn refused(standings: Standings) -> Verdict {
     count_refusals(&standings);
     Verdict::Refused(standings)
 }

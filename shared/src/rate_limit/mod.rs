@@ -15,6 +15,6 @@ mod tally;
 mod tests;
 mod window;
 
-pub use limiter::{Limiter, Standing, Subject, Verdict};
+pub use limiter::{Limiter, Standing, Standings, Subject, Verdict};
 pub use quota::{Quota, UnreadableQuota};
 pub use redis_counts::EXCHANGE_EVERY;
