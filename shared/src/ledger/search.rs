@@ -1,17 +1,18 @@
 //! Searching the ledger, the newest job first. Whatever is asked for, a search reads a bounded number of rows through an
 //! index, and says where it stopped: nothing that an operator types can make it walk through all partitions at once.
 
+mod tally;
+
 use serde::{Deserialize, Serialize};
 use sqlx::{Connection, PgConnection, Postgres, Transaction};
 use uuid::Uuid;
 
+pub use self::tally::{COUNTED_AT_ONCE, Tally, tally};
 use super::{JobRow, JobState};
 use crate::ids::{JobId, UserId};
 
 /// The most rows one part of a search reads: some ten milliseconds of work.
 pub const SCANNED_AT_ONCE: i64 = 3_000;
-/// The most rows that are counted.
-pub const COUNTED_AT_ONCE: i64 = 200_000;
 /// A text of at least this many hexadecimal digits is taken for the beginning of an id.
 const ID_DIGITS: usize = 8;
 
@@ -109,15 +110,6 @@ pub struct Found {
     pub next: Option<JobId>,
 }
 
-/// How many jobs a search would find.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Tally {
-    /// Those among the rows that were read.
-    pub matched: i64,
-    /// The last row that was read, if there may be more.
-    pub read_to: Option<JobId>,
-}
-
 /// Up to `limit` of the jobs searched for.
 ///
 /// # Errors
@@ -130,9 +122,7 @@ pub async fn search(conn: &mut PgConnection, search: Search<'_>, limit: i64) -> 
         jobs.truncate(wanted);
         jobs.last().map(|job| job.id)
     } else {
-        // What was accepted meanwhile moves the end of what is read, but what was found is not found again.
-        let end = end(&mut tx, search).await?;
-        end.into_iter().chain(jobs.last().map(|job| job.id).filter(|_| end.is_some())).min()
+        end(&mut tx, search).await?
     };
     tx.commit().await?;
     let running = |job: &JobRow| job.finished_at.is_none() && search.running.contains(&job.id);
@@ -142,59 +132,16 @@ pub async fn search(conn: &mut PgConnection, search: Search<'_>, limit: i64) -> 
     Ok(Found { jobs, next })
 }
 
-/// How many jobs are searched for, among the newest that can be counted in a moment.
-///
-/// # Errors
-/// If the database fails.
-pub async fn tally(conn: &mut PgConnection, search: Search<'_>) -> sqlx::Result<Tally> {
-    let mut tx = reading(conn).await?;
-    let terms = Terms::of(search);
-    let row = sqlx::query!(
-        r#"
-        select count(*) as "read!", min(id::text)::uuid as "last: JobId", count(*) filter (
-            where ($9::job_state is null or state = $9) and ($10::text is null or queue = $10)
-                  and ($11::text is null or kind = $11)
-                  and ($12::text is null or strpos(lower(kind), $12) > 0 or strpos(lower(last_error), $12) > 0)
-                  and ($13::text is null or normalised_error(last_error) = $13) and id <> all($14::uuid[])
-            ) as "matched!"
-        from (
-            select * from jobs
-            where id >= $1 and id <= $2 and ($3::uuid is null or id < $3) and ($4::uuid[] is null or id = any($4))
-                  and (not $5::bool or finished_at is null)
-                  and ($6::job_state is null or (state = $6 and state in ('dead', 'cancelled')))
-                  and ($7::text is null or queue = $7)
-            order by id desc limit $8
-        ) as read
-        "#,
-        terms.first,
-        terms.last,
-        terms.before,
-        terms.among.as_deref(),
-        terms.open,
-        terms.given_up as Option<JobState>,
-        terms.dead_in,
-        COUNTED_AT_ONCE,
-        terms.state as Option<JobState>,
-        search.filter.queue.as_deref(),
-        search.filter.kind.as_deref(),
-        terms.text,
-        search.filter.error.as_deref(),
-        &terms.not,
-    )
-    .fetch_one(&mut *tx)
-    .await?;
-    tx.commit().await?;
-    Ok(Tally { matched: row.matched, read_to: row.last.filter(|_| row.read == COUNTED_AT_ONCE) })
-}
-
-/// A transaction in which statements are planned for their parameters: which index serves a search depends on them.
+/// A transaction whose statements see the ledger at one moment, so that none of them reads past what another has looked at.
+/// They are planned for their parameters: which index serves a search depends on them.
 pub(super) async fn reading(conn: &mut PgConnection) -> sqlx::Result<Transaction<'_, Postgres>> {
-    let mut tx = conn.begin().await?;
+    let mut tx = conn.begin_with("begin isolation level repeatable read, read only").await?;
     sqlx::query("set local plan_cache_mode = force_custom_plan").execute(&mut *tx).await?;
     Ok(tx)
 }
 
-/// A search in the terms of the statements: first what an index serves, then what is looked at row by row.
+/// A search in the terms of the statements: first what an index serves, which is one clause in all of them, then what is
+/// looked at row by row.
 struct Terms<'a> {
     first: Uuid,
     last: Uuid,
@@ -319,6 +266,7 @@ mod tests {
     use std::collections::HashSet;
 
     use sqlx::PgPool;
+    use sqlx::pool::PoolConnection;
 
     use super::*;
 
@@ -336,7 +284,7 @@ mod tests {
         cross join lateral (select now() - i * interval '50 seconds' as at,
             (case when i % 1000 = 0 then 'dead' when i % 500 = 0 then 'ready' else 'done' end)::job_state as state) as made";
 
-    async fn ledger(database: &PgPool) -> Transaction<'static, Postgres> {
+    async fn ledger(database: &PgPool) -> PoolConnection<Postgres> {
         let mut tx = database.begin().await.unwrap();
         for month in 1..=4 {
             sqlx::query("select ensure_jobs_partition(((now() at time zone 'UTC') - $1 * interval '1 month')::date)")
@@ -348,13 +296,14 @@ mod tests {
         sqlx::query(GENERATE).execute(&mut *tx).await.unwrap();
         tx.commit().await.unwrap();
         sqlx::query("vacuum analyze jobs").execute(database).await.unwrap();
-        database.begin().await.unwrap()
+        database.acquire().await.unwrap()
     }
 
-    /// How many rows of the ledger this transaction has read without an index, and by one.
+    /// How many rows of the ledger were read without an index, and entries of its indexes, as the server counts.
     async fn rows_read(conn: &mut PgConnection) -> (i64, i64) {
-        let read = "select sum(seq_tup_read)::bigint, sum(coalesce(idx_tup_fetch, 0))::bigint
-                    from pg_stat_xact_user_tables where relname ~ '^jobs_(\\d|default)'";
+        sqlx::query("select pg_stat_force_next_flush()").execute(&mut *conn).await.unwrap();
+        let read = "select (select sum(seq_tup_read)::bigint from pg_stat_user_tables where relname ~ '^jobs_(\\d|default)'),
+                           (select sum(idx_tup_read)::bigint from pg_stat_user_indexes where relname ~ '^jobs_(\\d|default)')";
         sqlx::query_as(read).fetch_one(conn).await.unwrap()
     }
 
@@ -392,31 +341,63 @@ mod tests {
 
     #[sqlx::test(migrator = "crate::database::MIGRATIONS")]
     async fn every_search_is_whole_bounded_and_served_by_an_index(database: PgPool) {
-        let mut tx = ledger(&database).await;
+        let mut conn = ledger(&database).await;
+        let unread = rows_read(&mut conn).await.0;
         for (filter, expected) in filters() {
-            let jobs = whole(&mut tx, &filter, &[]).await;
+            let jobs = whole(&mut conn, &filter, &[]).await;
             assert_eq!(jobs.len(), expected, "{filter:?}");
             assert!(jobs.is_sorted_by(|newer, older| newer.id > older.id), "{filter:?}");
             assert_eq!(jobs.iter().map(|job| job.id).collect::<HashSet<_>>().len(), expected, "{filter:?}");
-            let before = rows_read(&mut tx).await;
+            let before = rows_read(&mut conn).await;
             let part = Search { filter: &filter, standing: Standing::Any, among: None, running: &[], before: None };
-            search(&mut tx, part, 100).await.unwrap();
-            let after = rows_read(&mut tx).await;
-            assert_eq!(after.0, 0, "no row is read but by an index: {filter:?}");
+            search(&mut conn, part, 100).await.unwrap();
+            let after = rows_read(&mut conn).await;
+            assert_eq!(after.0, unread, "no row is read but by an index: {filter:?}");
             let read = after.1 - before.1;
-            // Once for the page and once for its end, and the head of each partition.
-            assert!(read <= 2 * SCANNED_AT_ONCE + 20, "{read} rows: {filter:?}");
-            assert_eq!(tally(&mut tx, part).await.unwrap().matched, i64::try_from(expected).unwrap(), "{filter:?}");
+            // Once for the page and once for its end, and the head of each partition each time.
+            assert!(read <= 2 * SCANNED_AT_ONCE + 50, "{read} rows: {filter:?}");
+            assert_eq!(tally(&mut conn, part).await.unwrap().matched, i64::try_from(expected).unwrap(), "{filter:?}");
         }
         let dead = Filter { state: Some(JobState::Dead), ..Filter::default() };
-        let job = &whole(&mut tx, &dead, &[]).await[150];
+        let job = &whole(&mut conn, &dead, &[]).await[150];
         let id = job.id.to_string();
         for beginning in [&id, &id[..13], &id.replace('-', "")[..20]] {
             let by_id = Filter { q: Some(beginning.to_owned()), ..Filter::default() };
-            let found = whole(&mut tx, &by_id, &[]).await;
+            let found = whole(&mut conn, &by_id, &[]).await;
             assert!(found.iter().any(|found| found.id == job.id) && found.len() < 5, "{beginning}: {}", found.len());
         }
-        assert_eq!(rows_read(&mut tx).await.0, 0);
+        assert_eq!(rows_read(&mut conn).await.0, unread);
+    }
+
+    /// Of a ledger of so many jobs, the newest first.
+    async fn jobs(database: &PgPool, count: i64) -> Vec<JobId> {
+        let insert = "insert into jobs (id, kind, version, queue, priority, payload, state, max_attempts, run_at)
+                      select uuid7_floor(now() - n * interval '1 second'), case when n = $1 then 'last' else 'x' end, 1, 'ai',
+                             2, '{}', 'ready', 1, now() from generate_series(1, $1) as n
+                      returning id";
+        let mut ids: Vec<JobId> = sqlx::query_scalar(insert).bind(count).fetch_all(database).await.unwrap();
+        ids.sort_unstable_by(|one, other| other.cmp(one));
+        ids
+    }
+
+    #[sqlx::test(migrator = "crate::database::MIGRATIONS")]
+    async fn a_part_that_finds_nothing_says_where_it_stopped(database: PgPool) {
+        let ids = jobs(&database, SCANNED_AT_ONCE + 1).await;
+        let (newest, last, before_last) = (ids[0], ids[ids.len() - 1], ids[ids.len() - 2]);
+        let mut conn = database.acquire().await.unwrap();
+        let mut part = async |kind: &str, among: Option<&[JobId]>, before| {
+            let filter = Filter { kind: Some(kind.to_owned()), ..Filter::default() };
+            let part = Search { filter: &filter, standing: Standing::Any, among, running: &[], before };
+            let found = search(&mut conn, part, 100).await.unwrap();
+            (found.jobs.into_iter().map(|job| job.id).collect::<Vec<_>>(), found.next)
+        };
+        for among in [None, Some(&ids[..])] {
+            assert_eq!(part("last", among, None).await, (vec![], Some(before_last)), "it is one too far");
+            assert_eq!(part("last", among, Some(before_last)).await, (vec![last], None));
+            assert_eq!(part("none", among, Some(newest)).await, (vec![], Some(last)), "just as many as are read");
+            assert_eq!(part("none", among, Some(last)).await, (vec![], None));
+            assert_eq!(part("none", among, Some(ids[1])).await, (vec![], None), "one fewer");
+        }
     }
 
     #[sqlx::test(migrator = "crate::database::MIGRATIONS")]
