@@ -14,7 +14,8 @@ const QUESTIONS: &str = r#"
     select gen_random_uuid(), test.id, 'q' || n, n,
            (enum_range(null::question_kind))[1 + n % 4], 'subject-' || test.number % 20,
            'topic-' || test.number % 20 || '-' || n % 10, 1 + n % 3,
-           'Question ' || n || ' about word' || (test.number * 1000 + n) % 5000 || ' and rare' || test.number * 1000 + n,
+           'Question ' || n || ' about word' || (test.number * 1000 + n) % 5000 || ' and rare' || test.number * 1000 + n
+               || ' of group' || n % 20,
            '[]', '{"number": 1, "tolerance": 0}', 'So it is.', 100
     from (select id, row_number() over () as number from practice_tests) as test, generate_series(1, 1000) as n"#;
 
@@ -69,6 +70,34 @@ async fn no_statement_reads_the_whole_table(database: PgPool) {
     assert_eq!(scans(&mut conn).await, before);
     conn.execute("select count(*) from questions where explanation = ''").await.unwrap();
     assert!(scans(&mut conn).await > before, "the server counts");
+}
+
+/// Most of what a bank holds are versions that are not listed any more.
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn words_and_filters_narrow_each_other_down(database: PgPool) {
+    let mut conn = database.acquire().await.unwrap();
+    fill(&mut conn).await;
+    conn.execute("update questions set listed = position <= 100").await.unwrap();
+    conn.execute("vacuum analyze questions").await.unwrap();
+    let filter = Filter {
+        words: Some("group6".to_owned()),
+        subject: Some("subject-3".to_owned()),
+        difficulty: Some(1),
+        kind: Some(QuestionKind::Numeric),
+        ..Filter::default()
+    };
+    let before = rows(&mut conn).await;
+    let found = question_bank::search(&mut conn, &filter, Reader::Student, None, 21).await.unwrap();
+    let read = rows(&mut conn).await - before;
+    // A thousand listed questions hold the word.
+    assert!(found.len() == 20 && read <= 200, "{read} read to find {}", found.len());
+}
+
+/// How many questions were read by an index, as the server counts.
+async fn rows(conn: &mut PgConnection) -> i64 {
+    conn.execute("select pg_stat_force_next_flush()").await.unwrap();
+    let rows = "select coalesce(idx_tup_fetch, 0) from pg_stat_user_tables where relname = 'questions'";
+    sqlx::query_scalar(rows).fetch_one(conn).await.unwrap()
 }
 
 /// How often the whole table was read, as the server counts.
