@@ -254,6 +254,24 @@ mod tests {
     }
 
     #[test]
+    fn a_bearer_token_stands_behind_its_scheme() {
+        for (sent, token) in [
+            ("Bearer t", Some("t")),
+            ("bearer t", Some("t")),
+            ("BEARER  t\t", Some("t")),
+            ("Bearer ", Some("")),
+            ("Bearer", None),
+            ("Bearer\tt", None),
+            ("Bearert", None),
+            ("Basic t", None),
+            ("Beareré t", None),
+            ("", None),
+        ] {
+            assert_eq!(bearer(sent), token, "{sent:?}");
+        }
+    }
+
+    #[test]
     fn another_site_is_told_by_either_header() {
         for site in ["cross-site", "same-site", "", "elsewhere"] {
             assert!(foreign(&[("sec-fetch-site", site)]), "{site}");

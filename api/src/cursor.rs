@@ -17,6 +17,7 @@ use crate::error::ApiError;
 
 /// Items on a page if the client names no limit.
 pub(crate) const DEFAULT_LIMIT: u32 = 20;
+const DEFAULT_NAME: &str = "20";
 /// The most items on a page.
 const MAX_LIMIT: u32 = 100;
 /// Bytes kept of the signature: 128 bits, more than anybody can guess.
@@ -87,10 +88,12 @@ impl Page {
         limit(self.limit)
     }
 
-    /// What tells first pages of one list from each other, for the key of a cache: empty, and nothing to be written, for
-    /// those who name no limit.
+    /// How long a first page is, for the key of a cache. Of the usual one it need not be written.
     pub(crate) fn name(&self) -> Box<str> {
-        self.limit.map(|limit| limit.to_string()).unwrap_or_default().into()
+        match self.limit {
+            None | Some(DEFAULT_LIMIT) => DEFAULT_NAME.into(),
+            Some(limit) => limit.to_string().into(),
+        }
     }
 }
 

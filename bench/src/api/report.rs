@@ -44,8 +44,9 @@ pub(crate) struct Row {
 const HEADER: [&str; 8] = ["load", "server", "requests/s", "ours is", "p50 (ms)", "p95", "p99", "failed"];
 const HELD_HEADER: [&str; 9] =
     ["server", "opened", "kept", "the mix/s", "p95 (ms)", "failed", "MB before", "MB with", "kB each"];
-const ABOUT: &str = "Closed loop: wrk asks again as soon as it is answered, on the same cores as the servers and their stores, so a\n  \
-                     slower server is asked less. \"Ours is\" is our rate to theirs.";
+const ABOUT: &str = "Closed loop: wrk asks again as soon as it is answered, on the same cores as the servers and their stores\n  \
+                     whenever none of them wants one (SCHED_IDLE), so a slower server is asked less. \"Ours is\" is our rate\n  \
+                     to theirs.";
 const MEGABYTE: f64 = 1e6;
 const KILOBYTE: f64 = 1e3;
 

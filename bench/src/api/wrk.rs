@@ -55,7 +55,7 @@ pub(crate) async fn measure(
         ]);
         wrk.arg("--timeout=10s").arg("-s").arg(&script).arg(&server.url).arg("--").arg(&file);
         wrk.env("WRK_THREADS", THREADS.to_string()).stdin(Stdio::null()).kill_on_drop(true);
-        wrk.output().await.context("wrk cannot be started: run this by scripts/bench")
+        wrk.output().await.context("chrt and wrk cannot be started: run this by scripts/bench")
     };
     run(arguments.warm_up).await?;
     let output = run(arguments.seconds).await?;

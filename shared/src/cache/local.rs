@@ -68,7 +68,8 @@ impl<V: Value> Local<V> {
         Self { entries, front: Front::new() }
     }
 
-    /// The value that this thread used last, if its life is `good` and it is still kept. Another may have taken its place.
+    /// The value that this thread used last, if its life is `good` and somebody still has it: the cache, or an answer on its
+    /// way. Another may have taken its place; its life says how long that may be.
     pub(super) fn last_used(&self, key: &Key, now: Instant, good: impl FnOnce(Life) -> bool) -> Option<Arc<V>> {
         self.front.get(key, now, |noted| if good(noted.life) { noted.value.upgrade() } else { None })
     }
@@ -91,5 +92,81 @@ impl<V: Value> Local<V> {
         let value = entry.value.clone();
         self.entries.insert(key, Arc::new(entry));
         value
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::super::generations::Generations;
+    use super::*;
+    use crate::cache::{Scope, TESTS};
+
+    struct Text(&'static str);
+
+    impl Value for Text {
+        fn encode(&self) -> Bytes {
+            Bytes::from_static(self.0.as_bytes())
+        }
+
+        fn decode(_: Bytes) -> Option<Self> {
+            unreachable!("nothing here comes from Redis")
+        }
+
+        fn weight(&self) -> usize {
+            self.0.len()
+        }
+
+        fn is_same(&self, other: &Self) -> bool {
+            self.0 == other.0
+        }
+    }
+
+    fn entry(text: Option<&'static str>, fresh: u64) -> Entry<Text> {
+        let life = Life {
+            stamp: Generations::new().stamp(Scope::Tests),
+            since: Instant::now(),
+            fresh: Duration::from_secs(fresh),
+            cost: Duration::ZERO,
+        };
+        Entry { value: text.map(|text| Arc::new(Text(text))), life, retry_at: None }
+    }
+
+    #[test]
+    fn a_thread_finds_what_it_used_last_as_long_as_the_cache_has_it() {
+        let (local, key, now) = (Local::new(&TESTS), Key { scope: Scope::Tests, name: "all".into() }, Instant::now());
+        let used = || local.last_used(&key, now, |_| true);
+        local.keep(key.clone(), entry(Some("old"), 1));
+        assert!(used().is_none(), "it is kept, not used yet");
+        let first = local.get(&key, now).unwrap();
+        assert!(Arc::ptr_eq(&used().unwrap(), first.value.as_ref().unwrap()));
+        assert!(
+            local.last_used(&key, now, |life| life.fresh > Duration::from_secs(1)).is_none(),
+            "its life is not good"
+        );
+
+        local.keep(key.clone(), entry(Some("old"), 2));
+        assert_eq!(used().unwrap().0, "old", "what says the same stays");
+        local.get(&key, now).unwrap();
+        assert!(
+            local.last_used(&key, now, |life| life.fresh == Duration::from_secs(2)).is_some(),
+            "its life is the new one"
+        );
+
+        drop(first);
+        local.keep(key.clone(), entry(Some("new"), 1));
+        local.entries.run_pending_tasks();
+        assert!(used().is_none(), "nobody has the old one");
+        assert_eq!(local.get(&key, now).unwrap().value.as_ref().unwrap().0, "new");
+        assert_eq!(used().unwrap().0, "new");
+    }
+
+    #[test]
+    fn that_there_is_nothing_is_asked_of_the_cache() {
+        let (local, key, now) = (Local::new(&TESTS), Key { scope: Scope::Tests, name: "all".into() }, Instant::now());
+        local.keep(key.clone(), entry(None, 1));
+        assert!(local.get(&key, now).unwrap().value.is_none());
+        assert!(local.last_used(&key, now, |_| true).is_none());
     }
 }

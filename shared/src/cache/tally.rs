@@ -92,7 +92,8 @@ impl Tally {
         count.store(count.load(Ordering::Relaxed) + 1, Ordering::Relaxed);
     }
 
-    /// Shows in this process's metrics what was counted until now.
+    /// Shows in this process's metrics what was counted until now. Of two tallies of one cache the metrics would show the
+    /// larger count, not the sum: there is one.
     pub(super) fn publish(&self) {
         for (place, counter) in self.counters.iter().enumerate() {
             counter.absolute(self.total(place));
@@ -127,4 +128,34 @@ impl Tally {
 /// With three decimals.
 fn share(part: u64, whole: u64) -> Option<f64> {
     (whole > 0).then(|| (part as f64 / whole as f64 * 1000.0).round() / 1000.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use metrics_exporter_prometheus::PrometheusBuilder;
+
+    use super::*;
+
+    #[test]
+    fn each_count_of_each_thread_is_published_once() {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let tally = metrics::with_local_recorder(&recorder, || Tally::new("here"));
+        let count = |threads: u64| {
+            std::thread::scope(|scope| {
+                for _ in 0..threads {
+                    scope.spawn(|| (0..1000).for_each(|_| tally.count(Outcome::LocalHit)));
+                }
+            });
+        };
+        // The second ones take over the places of those that have ended.
+        for threads in [4, 3] {
+            count(threads);
+            tally.publish();
+        }
+        tally.publish();
+        assert_eq!((tally.read(Outcome::LocalHit), tally.read(Outcome::LocalMiss)), (7000, 0));
+        let text = recorder.handle().render();
+        let line = r#"bellwork_cache_requests_total{cache="here",layer="local",outcome="hit"} 7000"#;
+        assert!(text.contains(line), "{text}");
+    }
 }

@@ -21,7 +21,8 @@ use crate::config::limits::LimitsConfig;
 use crate::front::Front;
 use crate::ids::UserId;
 
-/// Tallies a process remembers, about 40 MB; the least recently used goes first, and Redis still has its count.
+/// Tallies a process remembers, about 40 MB; the least recently used goes first, and Redis still has its count. One that a
+/// thread still finds at its front may live on beside its successor: what it has not told is bounded for each.
 const TALLIES: u64 = 100_000;
 /// A tally unused for this long is forgotten.
 const IDLE: Duration = Duration::from_secs(600);
