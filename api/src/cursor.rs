@@ -17,7 +17,6 @@ use crate::error::ApiError;
 
 /// Items on a page if the client names no limit.
 pub(crate) const DEFAULT_LIMIT: u32 = 20;
-const DEFAULT_NAME: &str = "20";
 /// The most items on a page.
 const MAX_LIMIT: u32 = 100;
 /// Bytes kept of the signature: 128 bits, more than anybody can guess.
@@ -88,12 +87,9 @@ impl Page {
         limit(self.limit)
     }
 
-    /// How long a first page is, for the key of a cache. Of the usual one it need not be written.
+    /// How long a first page is, for the key of a cache.
     pub(crate) fn name(&self) -> Box<str> {
-        match self.limit {
-            None | Some(DEFAULT_LIMIT) => DEFAULT_NAME.into(),
-            Some(limit) => limit.to_string().into(),
-        }
+        itoa::Buffer::new().format(self.limit.unwrap_or(DEFAULT_LIMIT)).into()
     }
 }
 

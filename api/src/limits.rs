@@ -11,7 +11,6 @@ use bellwork_shared::rate_limit::{Limiter, Standing, Standings, Subject, Verdict
 use ipnet::IpNet;
 use serde::Serialize;
 use sha2::{Digest, Sha256};
-use smallvec::smallvec;
 use utoipa::ToSchema;
 
 use crate::app::App;
@@ -119,7 +118,7 @@ pub(crate) async fn count_account(
 pub(crate) fn check_stranger(request: &HttpRequest) -> Result<(), ApiError> {
     let address = Subject::Address(site(client_address(request)));
     match app(request).limits.limiter.refusal(&policies::UNAUTHENTICATED, address) {
-        Some(standing) => Err(refuse(request, smallvec![standing])),
+        Some(standing) => Err(refuse(request, Standings::from_iter([standing]))),
         None => Ok(()),
     }
 }

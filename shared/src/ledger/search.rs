@@ -115,14 +115,14 @@ pub struct Found {
 /// # Errors
 /// If the database fails.
 pub async fn search(conn: &mut PgConnection, search: Search<'_>, limit: i64) -> sqlx::Result<Found> {
-    let mut tx = reading(conn).await?;
-    let mut jobs = page(&mut tx, search, limit + 1).await?;
+    let (mut tx, terms) = (reading(conn).await?, Terms::of(search));
+    let mut jobs = page(&mut tx, &terms, search.filter, limit + 1).await?;
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
     let next = if jobs.len() > wanted {
         jobs.truncate(wanted);
         jobs.last().map(|job| job.id)
     } else {
-        end(&mut tx, search).await?
+        end(&mut tx, &terms).await?
     };
     tx.commit().await?;
     let running = |job: &JobRow| job.finished_at.is_none() && search.running.contains(&job.id);
@@ -194,8 +194,7 @@ fn id_range(text: &str) -> Option<(Uuid, Uuid)> {
     Some((filled("0")?, filled("f")?))
 }
 
-async fn page(conn: &mut PgConnection, search: Search<'_>, limit: i64) -> sqlx::Result<Vec<JobRow>> {
-    let terms = Terms::of(search);
+async fn page(conn: &mut PgConnection, terms: &Terms<'_>, filter: &Filter, limit: i64) -> sqlx::Result<Vec<JobRow>> {
     sqlx::query_as!(
         JobRow,
         r#"
@@ -224,10 +223,10 @@ async fn page(conn: &mut PgConnection, search: Search<'_>, limit: i64) -> sqlx::
         terms.dead_in,
         SCANNED_AT_ONCE,
         terms.state as Option<JobState>,
-        search.filter.queue.as_deref(),
-        search.filter.kind.as_deref(),
-        terms.text,
-        search.filter.error.as_deref(),
+        filter.queue.as_deref(),
+        filter.kind.as_deref(),
+        terms.text.as_deref(),
+        filter.error.as_deref(),
         &terms.not,
         limit,
     )
@@ -235,10 +234,9 @@ async fn page(conn: &mut PgConnection, search: Search<'_>, limit: i64) -> sqlx::
     .await
 }
 
-/// The last row that a page of `search` reads, if there may be more. What each row is looked at for costs most and is left
+/// The last row that a page reads, if there may be more. What each row is looked at for costs most and is left
 /// out: where a page ends does not depend on it.
-async fn end(conn: &mut PgConnection, search: Search<'_>) -> sqlx::Result<Option<JobId>> {
-    let terms = Terms::of(search);
+async fn end(conn: &mut PgConnection, terms: &Terms<'_>) -> sqlx::Result<Option<JobId>> {
     sqlx::query_scalar!(
         r#"
         select id as "id: JobId" from jobs
