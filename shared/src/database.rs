@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use sqlx::Connection;
 use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{Connection, PgConnection, PgTransaction};
 use url::Url;
 
 use crate::config::database::{DatabaseConfig, Via};
@@ -81,6 +81,21 @@ fn open(url: &Url, config: &DatabaseConfig, application: &str) -> Result<PgPool,
             })
         })
         .connect_lazy_with(options))
+}
+
+/// A transaction to search in. Its statements see one moment, so that none reads past what another has looked at. They are
+/// planned for their parameters: which index serves a search depends on them. And no scan begins where another one is: while
+/// nothing changes, a search that ends at so many rows finds the same ones again.
+///
+/// # Errors
+/// If the database fails, or `conn` is in a transaction.
+pub async fn searching(conn: &mut PgConnection) -> sqlx::Result<PgTransaction<'_>> {
+    let mut tx = conn.begin_with("begin isolation level repeatable read, read only").await?;
+    let settings = "select set_config('plan_cache_mode', 'force_custom_plan', true),
+                           set_config('synchronize_seqscans', 'off', true),
+                           set_config('max_parallel_workers_per_gather', '0', true)";
+    sqlx::query(settings).execute(&mut *tx).await?;
+    Ok(tx)
 }
 
 /// True if trying again may help: PostgreSQL was away, restarting, or chose this transaction to break a deadlock.

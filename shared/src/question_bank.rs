@@ -1,7 +1,8 @@
 //! The question bank: the questions of all open tests without a time limit, filtered, searched and counted.
 //!
 //! Each filter is a clause of its own: a statement that holds all of them with `is null or` is planned once for every
-//! combination, and then reads the whole table for some.
+//! combination, and then reads the whole table for some. Whoever searches does it in [`searching`](crate::database::searching):
+//! a statement that is planned without its words parses them anew for each question.
 
 use serde::{Deserialize, Serialize};
 use sqlx::types::Json;
@@ -11,7 +12,8 @@ use crate::ids::{QuestionId, TestId};
 use crate::points::Points;
 use crate::practice_tests::{AnswerKey, Choice, QuestionKind};
 
-/// Questions that a search ranks at most: each has to be read for it, and words of which more are found say little.
+/// Questions that a search for words goes through at most: each has to be read to be ranked, and words of which more are
+/// found say little.
 const MOST_RANKED: i64 = 2_000;
 
 /// Which questions are meant; what is not there matters not.
@@ -105,19 +107,19 @@ fn push_words(query: &mut QueryBuilder<Postgres>, words: &str) {
     query.push("websearch_to_tsquery('english', ").push_bind(words.to_owned()).push(")");
 }
 
-fn selection(filter: &Filter, reader: Reader) -> QueryBuilder<Postgres> {
+fn selection(reader: Reader) -> QueryBuilder<Postgres> {
     let mut query =
-        QueryBuilder::new("select id, test_id, subject, topic, difficulty, kind, prompt, choices, points, ");
+        QueryBuilder::new("select id, test_id, subject, topic, difficulty, kind, prompt, choices, points, rank, ");
     query.push(match reader {
-        Reader::Student => "null::jsonb as answer_key, null::text as explanation, ",
-        Reader::Operator => "answer_key, explanation, ",
+        Reader::Student => "null::jsonb as answer_key, null::text as explanation from ",
+        Reader::Operator => "answer_key, explanation from ",
     });
-    push_rank(&mut query, filter);
-    query.push(" as rank from ");
     query
 }
 
-fn push_rank(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
+/// Adds the questions that are meant, with their ranks: with words the first 2,000.
+fn push_found(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
+    query.push("(select *, ");
     match &filter.words {
         Some(words) => {
             query.push("ts_rank(search, ");
@@ -128,6 +130,12 @@ fn push_rank(query: &mut QueryBuilder<Postgres>, filter: &Filter) {
             query.push("0::real");
         }
     }
+    query.push(" as rank from questions where listed");
+    narrow(query, filter);
+    if filter.words.is_some() {
+        query.push(" limit ").push_bind(MOST_RANKED);
+    }
+    query.push(") as questions");
 }
 
 fn order(filter: &Filter) -> &'static str {
@@ -146,26 +154,14 @@ pub async fn search(
     after: Option<Spot>,
     limit: i64,
 ) -> sqlx::Result<Vec<BankQuestion>> {
-    let mut query = selection(filter, reader);
-    match &filter.words {
-        Some(_) => {
-            query.push("(select * from questions where listed");
-            narrow(&mut query, filter);
-            query.push(" limit ").push_bind(MOST_RANKED).push(") as questions where true");
-        }
-        None => {
-            query.push("questions where listed");
-            narrow(&mut query, filter);
-        }
-    }
+    let mut query = selection(reader);
+    push_found(&mut query, filter);
     match (after, &filter.words) {
         (Some(spot), None) => {
-            query.push(" and id > ").push_bind(spot.id);
+            query.push(" where id > ").push_bind(spot.id);
         }
         (Some(spot), Some(_)) => {
-            query.push(" and (-");
-            push_rank(&mut query, filter);
-            query.push(", id) > (").push_bind(-spot.rank).push(", ").push_bind(spot.id).push(")");
+            query.push(" where (-rank, id) > (").push_bind(-spot.rank).push(", ").push_bind(spot.id).push(")");
         }
         (None, _) => {}
     }
@@ -173,7 +169,8 @@ pub async fn search(
     query.build_query_as().fetch_all(conn).await
 }
 
-/// Up to `limit` questions after the first `skipped`. Only ids are read of what is skipped.
+/// Up to `limit` questions after the first `skipped` of those that [`search`] goes through. Only ids are read of what is
+/// skipped without words.
 ///
 /// # Errors
 /// If the database fails.
@@ -184,30 +181,33 @@ pub async fn jump(
     skipped: i64,
     limit: i64,
 ) -> sqlx::Result<Vec<BankQuestion>> {
-    let mut query = selection(filter, reader);
-    query.push("questions where id in (select id from questions where listed");
-    narrow(&mut query, filter);
+    let mut query = selection(reader);
     if filter.words.is_some() {
-        query.push(" order by ");
-        push_rank(&mut query, filter);
-        query.push(" desc, id");
+        push_found(&mut query, filter);
+        query.push(order(filter)).push(" offset ").push_bind(skipped).push(" limit ").push_bind(limit);
     } else {
-        query.push(" order by id");
+        query.push("(select *, 0::real as rank from questions) as questions");
+        query.push(" where id in (select id from questions where listed");
+        narrow(&mut query, filter);
+        query.push(" order by id offset ").push_bind(skipped).push(" limit ").push_bind(limit).push(")");
+        query.push(order(filter));
     }
-    query.push(" offset ").push_bind(skipped).push(" limit ").push_bind(limit).push(")").push(order(filter));
     query.build_query_as().fetch_all(conn).await
 }
 
-/// How many questions are meant.
+/// How many questions are meant; with words 2,000 at the most, as many as can be reached.
 ///
 /// # Errors
 /// If the database fails.
 pub async fn total(conn: &mut PgConnection, filter: &Filter) -> sqlx::Result<i64> {
-    let mut query = match filter.words {
-        Some(_) => QueryBuilder::new("select count(*) from questions where listed"),
-        None => QueryBuilder::new("select coalesce(sum(questions), 0)::bigint from question_bank_counts where true"),
-    };
-    narrow(&mut query, filter);
+    let mut query = QueryBuilder::new("select ");
+    if filter.words.is_some() {
+        query.push("count(*) from ");
+        push_found(&mut query, filter);
+    } else {
+        query.push("coalesce(sum(questions), 0)::bigint from question_bank_counts where true");
+        narrow(&mut query, filter);
+    }
     query.build_query_scalar().fetch_one(conn).await
 }
 

@@ -3,6 +3,7 @@
 use actix_web::web;
 use bellwork_shared::api_tokens::scopes::Scope as ApiScope;
 use bellwork_shared::cache::{Key, Scope};
+use bellwork_shared::database::searching;
 use bellwork_shared::practice_tests::QuestionKind;
 use bellwork_shared::question_bank::{self, BankQuestion, BankTopic, Filter, Reader, Spot};
 use bellwork_shared::reading;
@@ -70,7 +71,7 @@ pub(super) struct BankPart {
     items: Vec<BankQuestion>,
     /// Where it goes on; none at its end, and none beside a page.
     next_cursor: Option<String>,
-    /// How many questions there are; beside a page.
+    /// How many questions there are; with words 2,000 at the most. Beside a page.
     #[serde(skip_serializing_if = "Option::is_none")]
     total: Option<i64>,
 }
@@ -139,7 +140,9 @@ async fn listed(
     let source = app.clone();
     let load = async move || {
         let mut conn = source.database.acquire().await?;
-        let questions = question_bank::search(&mut conn, &filter, reader, after, limit + 1).await?;
+        let mut tx = searching(&mut conn).await?;
+        let questions = question_bank::search(&mut tx, &filter, reader, after, limit + 1).await?;
+        tx.commit().await?;
         drop(conn);
         let spot = |question: &BankQuestion| (mark.clone(), Spot { rank: question.rank, id: question.id });
         let Listed { items, next_cursor } = Cursors::of(&source, ROUTE).await?.listed(questions, limit, spot);
@@ -169,8 +172,10 @@ async fn paged(app: &App, filter: &Filter, page: u32, per_page: Option<u32>) -> 
         .map_err(|_| ApiError::invalid("/per_page", "A page holds between 1 and 100 questions."))?;
     let mut conn = app.database.acquire().await?;
     let skipped = i64::from(page - 1) * per_page;
-    let items = question_bank::jump(&mut conn, filter, Reader::Operator, skipped, per_page).await?;
-    let total = question_bank::total(&mut conn, filter).await?;
+    let mut tx = searching(&mut conn).await?;
+    let items = question_bank::jump(&mut tx, filter, Reader::Operator, skipped, per_page).await?;
+    let total = question_bank::total(&mut tx, filter).await?;
+    tx.commit().await?;
     Cached::once(Some(BankPart { items, next_cursor: None, total: Some(total) }), Audience::Caller)
 }
 

@@ -1,5 +1,6 @@
 //! What PostgreSQL does with the bank's statements when it holds 200,000 questions.
 
+use bellwork_shared::database::searching;
 use bellwork_shared::ids::{QuestionId, UserId};
 use bellwork_shared::practice;
 use bellwork_shared::practice_tests::QuestionKind;
@@ -56,11 +57,13 @@ async fn no_statement_reads_the_whole_table(database: PgPool) {
     let before = scans(&mut conn).await;
     let after = Some(Spot { rank: 0.05, id: QuestionId(Uuid::from_u128(u128::MAX / 2)) });
     for filter in filters() {
+        let mut tx = searching(&mut conn).await.unwrap();
         for after in [None, after] {
-            question_bank::search(&mut conn, &filter, Reader::Student, after, 21).await.unwrap();
+            question_bank::search(&mut tx, &filter, Reader::Student, after, 21).await.unwrap();
         }
-        question_bank::jump(&mut conn, &filter, Reader::Operator, 40, 20).await.unwrap();
-        question_bank::total(&mut conn, &filter).await.unwrap();
+        question_bank::jump(&mut tx, &filter, Reader::Operator, 40, 20).await.unwrap();
+        question_bank::total(&mut tx, &filter).await.unwrap();
+        tx.commit().await.unwrap();
         if filter.words.is_none() {
             practice::choose(&mut conn, UserId::new(), &filter, 20).await.unwrap();
         }
@@ -87,10 +90,51 @@ async fn words_and_filters_narrow_each_other_down(database: PgPool) {
         ..Filter::default()
     };
     let before = rows(&mut conn).await;
-    let found = question_bank::search(&mut conn, &filter, Reader::Student, None, 21).await.unwrap();
+    let mut tx = searching(&mut conn).await.unwrap();
+    let found = question_bank::search(&mut tx, &filter, Reader::Student, None, 21).await.unwrap();
+    tx.commit().await.unwrap();
     let read = rows(&mut conn).await - before;
     // A thousand listed questions hold the word.
     assert!(found.len() == 20 && read <= 200, "{read} read to find {}", found.len());
+}
+
+#[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+async fn a_search_goes_through_as_many_as_it_ranks(database: PgPool) {
+    let mut conn = database.acquire().await.unwrap();
+    fill(&mut conn).await;
+    let shared = "select pg_relation_size('questions') > pg_size_bytes(current_setting('shared_buffers')) / 4";
+    let is_large: bool = sqlx::query_scalar(shared).fetch_one(&mut *conn).await.unwrap();
+    assert!(is_large, "a scan of it would begin where another is");
+    let before = scans(&mut conn).await;
+    // Ten thousand hold the one, all the other.
+    for word in ["group6", "question"] {
+        let filter = Filter { words: Some(word.to_owned()), ..Filter::default() };
+        let walked = walk(&mut conn, &filter).await;
+        assert_eq!(walked.len(), 2_000, "{word}");
+        let mut tx = searching(&mut conn).await.unwrap();
+        for (skipped, count) in [(0, 20), (1_990, 10), (2_000, 0)] {
+            let page = question_bank::jump(&mut tx, &filter, Reader::Operator, skipped, 20).await.unwrap();
+            let ids: Vec<_> = page.iter().map(|question| question.id).collect();
+            let skipped = usize::try_from(skipped).unwrap();
+            assert_eq!(ids, walked[skipped..skipped + count], "{word} after {skipped}");
+        }
+        assert_eq!(question_bank::total(&mut tx, &filter).await.unwrap(), 2_000, "{word}");
+        tx.commit().await.unwrap();
+    }
+    assert!(scans(&mut conn).await > before, "what all hold is found without an index");
+}
+
+/// All that a search goes through, page by page.
+async fn walk(conn: &mut PgConnection, filter: &Filter) -> Vec<QuestionId> {
+    let (mut walked, mut after) = (Vec::new(), None);
+    loop {
+        let mut tx = searching(conn).await.unwrap();
+        let part = question_bank::search(&mut tx, filter, Reader::Student, after, 300).await.unwrap();
+        tx.commit().await.unwrap();
+        let Some(last) = part.last() else { return walked };
+        after = Some(Spot { rank: last.rank, id: last.id });
+        walked.extend(part.iter().map(|question| question.id));
+    }
 }
 
 /// How many questions were read by an index, as the server counts.

@@ -4,7 +4,7 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use sqlx::PgConnection;
 
-use super::search::reading;
+use crate::database::searching;
 use crate::ids::JobId;
 
 /// Dead jobs that are read, the newest of them: some 10 ms of work.
@@ -39,7 +39,7 @@ pub async fn causes(
     kind: Option<&str>,
     limit: i64,
 ) -> sqlx::Result<Vec<Cause>> {
-    let mut tx = reading(conn).await?;
+    let mut tx = searching(conn).await?;
     let causes = sqlx::query_as!(
         Cause,
         r#"
@@ -70,7 +70,7 @@ pub async fn causes(
 /// # Errors
 /// If the database fails.
 pub async fn looked_at(conn: &mut PgConnection, queue: Option<&str>) -> sqlx::Result<i64> {
-    let mut tx = reading(conn).await?;
+    let mut tx = searching(conn).await?;
     let looked_at = sqlx::query_scalar!(
         r#"
         select count(*) as "dead!" from (

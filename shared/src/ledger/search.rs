@@ -4,11 +4,12 @@
 mod tally;
 
 use serde::{Deserialize, Serialize};
-use sqlx::{Connection, PgConnection, Postgres, Transaction};
+use sqlx::PgConnection;
 use uuid::Uuid;
 
 pub use self::tally::{COUNTED_AT_ONCE, Tally, tally};
 use super::{JobRow, JobState};
+use crate::database::searching;
 use crate::ids::{JobId, UserId};
 
 /// The most rows one part of a search reads: some ten milliseconds of work.
@@ -115,7 +116,7 @@ pub struct Found {
 /// # Errors
 /// If the database fails.
 pub async fn search(conn: &mut PgConnection, search: Search<'_>, limit: i64) -> sqlx::Result<Found> {
-    let (mut tx, terms) = (reading(conn).await?, Terms::of(search));
+    let (mut tx, terms) = (searching(conn).await?, Terms::of(search));
     let mut jobs = page(&mut tx, &terms, search.filter, limit + 1).await?;
     let wanted = usize::try_from(limit).unwrap_or(usize::MAX);
     let next = if jobs.len() > wanted {
@@ -130,14 +131,6 @@ pub async fn search(conn: &mut PgConnection, search: Search<'_>, limit: i64) -> 
         job.state = JobState::Running;
     }
     Ok(Found { jobs, next })
-}
-
-/// A transaction whose statements see the ledger at one moment, so that none of them reads past what another has looked at.
-/// They are planned for their parameters: which index serves a search depends on them.
-pub(super) async fn reading(conn: &mut PgConnection) -> sqlx::Result<Transaction<'_, Postgres>> {
-    let mut tx = conn.begin_with("begin isolation level repeatable read, read only").await?;
-    sqlx::query("set local plan_cache_mode = force_custom_plan").execute(&mut *tx).await?;
-    Ok(tx)
 }
 
 /// A search in the terms of the statements: first what an index serves, which is one clause in all of them, then what is
@@ -263,8 +256,8 @@ async fn end(conn: &mut PgConnection, terms: &Terms<'_>) -> sqlx::Result<Option<
 mod tests {
     use std::collections::HashSet;
 
-    use sqlx::PgPool;
     use sqlx::pool::PoolConnection;
+    use sqlx::{PgPool, Postgres};
 
     use super::*;
 

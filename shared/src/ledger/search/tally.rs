@@ -2,7 +2,8 @@
 
 use sqlx::PgConnection;
 
-use super::{Search, Terms, reading};
+use super::{Search, Terms};
+use crate::database::searching;
 use crate::ids::JobId;
 use crate::ledger::JobState;
 
@@ -23,7 +24,7 @@ pub struct Tally {
 /// # Errors
 /// If the database fails.
 pub async fn tally(conn: &mut PgConnection, search: Search<'_>) -> sqlx::Result<Tally> {
-    let mut tx = reading(conn).await?;
+    let mut tx = searching(conn).await?;
     let terms = Terms::of(search);
     let row = sqlx::query!(
         r#"
