@@ -18,7 +18,8 @@ use tokio::task::JoinHandle;
 use tokio::time::timeout;
 
 use crate::app::App;
-use crate::routes::{self, Role};
+use crate::routes::Role;
+use crate::routes::registration::register;
 use crate::{input, observe};
 
 /// Connections per worker thread; the limit on open files is met first.
@@ -64,7 +65,7 @@ impl Server {
             actix_web::App::new()
                 .app_data(web::Data::new(state.clone()))
                 .app_data(input::payload_config())
-                .configure(|services| routes::register(services, role))
+                .configure(|services| register(services, role))
                 .wrap(from_fn(observe::observe))
         };
         let server = HttpServer::new(application)

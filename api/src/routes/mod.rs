@@ -29,19 +29,18 @@ mod personal_data;
 mod practice;
 mod practice_tests;
 mod question_bank;
+pub(crate) mod registration;
 mod sessions;
 mod sittings;
 mod stats;
 mod stream;
 mod topics;
 
-use actix_web::web::{self, ServiceConfig};
 use bellwork_shared::api_tokens::scopes::Scope;
 use bellwork_shared::rate_limit::policies;
 
 use self::path::{Path, at};
 use crate::auth::Access::{Admins, Anyone, SignedIn};
-use crate::error::ApiError;
 use crate::overload::Worth;
 
 /// What a process serves. Health and metrics belong to all.
@@ -382,48 +381,13 @@ const GROUPS: &[Group] = &[
     group(&[Role::All, Role::Web, Role::Stream], probes),
 ];
 
-/// Beginnings of the paths that are asked most, to be tried first.
-const OFTEN: &[&str] = &["/api/tests", "/api/notifications", "/api/attempts", "/api/leaderboard"];
-
 /// Every path of this release, whatever a process serves of it.
 pub(crate) fn all() -> Vec<Path> {
     GROUPS.iter().flat_map(|group| (group.paths)()).collect()
 }
 
-/// Registers what `role` serves. Any other path is a 404. Paths are tried in the order of their registration, and one with
-/// parameters costs an expression each time: so there is a scope for each beginning, and those without come first in it.
-pub(crate) fn register(services: &mut ServiceConfig, role: Role) {
-    let served = GROUPS.iter().filter(|group| group.roles.contains(&role));
-    let (literal, other): (Vec<_>, Vec<_>) = served.flat_map(|group| (group.paths)()).partition(Path::is_literal);
-    let mut beginnings: Vec<(&str, Vec<Path>)> = Vec::new();
-    for path in literal.into_iter().chain(other) {
-        match beginnings.iter_mut().find(|(beginning, _)| *beginning == path.beginning()) {
-            Some((_, paths)) => paths.push(path),
-            None => beginnings.push((path.beginning(), vec![path])),
-        }
-    }
-    beginnings.sort_by_key(|(beginning, _)| OFTEN.iter().position(|often| often == beginning).unwrap_or(OFTEN.len()));
-    for (beginning, paths) in beginnings {
-        let resources = paths.into_iter().map(|path| path.into_resource(beginning.len()));
-        services.service(resources.fold(web::scope(beginning), actix_web::Scope::service));
-    }
-    services.default_service(web::to(async || -> Result<String, ApiError> { Err(ApiError::NotFound) }));
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// What matches a scope is never looked for in another.
-    #[test]
-    fn no_scope_takes_the_paths_of_another() {
-        let paths = all();
-        for path in &paths {
-            let beginning = path.beginning();
-            assert!(beginning.matches('/').count() == 2 && !beginning.contains('{'), "{}", path.pattern());
-        }
-        for often in OFTEN {
-            assert!(paths.iter().any(|path| path.beginning() == *often), "{often}");
-        }
-    }
+/// What a process serves in `role`.
+fn served(role: Role) -> Vec<Path> {
+    let groups = GROUPS.iter().filter(|group| group.roles.contains(&role));
+    groups.flat_map(|group| (group.paths)()).collect()
 }
