@@ -138,7 +138,8 @@ mod tests {
     use bellwork_shared::sessions::Lifetime;
     use bellwork_shared::tokens::Token;
     use bellwork_shared::users::{DisplayName, Email, NewUser, Registration, insert};
-    use bellwork_tests::eventually;
+    use bellwork_testkit::eventually;
+    use bellwork_testkit::test_run::redis_url;
     use uuid::Uuid;
 
     use super::*;
@@ -162,8 +163,7 @@ mod tests {
 
     #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
     async fn a_session_that_ended_without_a_word_is_found_out(database: PgPool) {
-        let url = std::env::var("TEST_REDIS_URL").or_else(|_| std::env::var("REDIS_URL")).unwrap();
-        let redis = bellwork_jobs::cache::redis(&url.parse().unwrap());
+        let redis = bellwork_jobs::cache::redis(&redis_url().parse().unwrap());
         let layers = Layers::start(redis, &format!("test-{}", Uuid::now_v7()));
         let shelf = layers.shelf::<Known>(&SESSIONS);
         let recheck = Recheck::start(database.clone(), layers.invalidator().clone());

@@ -191,8 +191,25 @@ fn count(reason: &'static str, worth: Worth) {
 
 #[cfg(test)]
 mod tests {
+    use futures_util::future::join;
+    use sqlx::postgres::PgPoolOptions;
+
     use super::claim::{RANKING, READ, SUBMIT};
     use super::*;
+
+    #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
+    async fn what_was_waited_for_one_connection_is_not_left_for_the_next(database: PgPool) {
+        let single = PgPoolOptions::new().max_connections(1);
+        let database = Database::new(single.connect_lazy_with((*database.connect_options()).clone()));
+        let (busy, claim, wait) = (database.pool().acquire().await.unwrap(), Claim::of(Worth::Submit), SUBMIT.own / 5);
+        let freed = async {
+            tokio::time::sleep(wait).await;
+            drop(busy);
+        };
+        let (acquired, ()) = claim.clone().hold(join(database.acquire(), freed)).await;
+        drop(acquired);
+        assert!(claim.patience() <= SUBMIT.own - wait, "{:?}", claim.patience());
+    }
 
     #[test]
     fn a_place_is_free_once_it_is_left() {

@@ -36,7 +36,7 @@ const WARM_UP: usize = 100;
 
 /// Measures on a database of its own, on the server of `DATABASE_URL`.
 pub(crate) async fn measure(arguments: &Arguments) -> anyhow::Result<Figures> {
-    let server: Url = bellwork_tests::servers::of_test_run("DATABASE_URL").parse()?;
+    let server: Url = bellwork_testkit::test_run::variable("DATABASE_URL").parse()?;
     let name = format!("bellwork_boards_{}", Uuid::new_v4().simple());
     let mut admin = PgConnection::connect(server.as_str()).await?;
     admin.execute(sqlx::AssertSqlSafe(format!("create database {name}"))).await?;

@@ -4,9 +4,9 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Context;
+use bellwork_testkit::folder::Folder;
+use bellwork_testkit::program::Program;
 use bellwork_tests::installation::{Api, Installation};
-use bellwork_tests::program::Program;
-use bellwork_tests::servers::Folder;
 use bellwork_tests::student::{Student, simple_answers};
 use clap::Args;
 use futures_util::future::try_join_all;

@@ -92,7 +92,7 @@ async fn run(arguments: Arguments) -> anyhow::Result<()> {
             keep(json, &report)
         }
         What::Properties => {
-            let url = bellwork_tests::servers::of_test_run("REDIS_URL");
+            let url = bellwork_testkit::test_run::variable("REDIS_URL");
             let figures = properties::measure(&url).await?;
             figures.show(&mut std::io::stdout())?;
             keep(json, &figures)

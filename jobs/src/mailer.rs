@@ -152,9 +152,11 @@ async fn write(dir: &Path, job: JobId, mail: &[u8]) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use bellwork_testkit::folder::Folder;
+    use bellwork_testkit::mail_server::MailServer;
+
     use super::*;
-    use crate::rehearsal::inbox::Inbox;
-    use crate::rehearsal::{TemporaryDirectory, deserted_address, smtp_server};
+    use crate::rehearsal::{deserted_address, smtp_server};
 
     fn letter(to: &str) -> Letter {
         Letter {
@@ -177,10 +179,10 @@ mod tests {
 
     #[tokio::test]
     async fn a_mail_server_gets_text_and_html_under_the_id_of_the_job() {
-        let (inbox, job) = (Inbox::start().await, JobId::new());
-        let mailer = by_smtp(inbox.address);
+        let (server, job) = (MailServer::start().await, JobId::new());
+        let mailer = by_smtp(server.address());
         mailer.send(job, &letter("zoe@home.test")).await.unwrap();
-        let mails = inbox.mails();
+        let mails = server.mails();
         assert_eq!(mails.len(), 1);
         for part in [
             &*format!("Message-ID: <{job}@school.test>"),
@@ -195,7 +197,7 @@ mod tests {
             assert!(mails[0].contains(part), "{part} in {}", mails[0]);
         }
         mailer.send(JobId::new(), &letter("zoe@home.test")).await.unwrap();
-        assert_eq!(inbox.mails().len(), 2, "the pooled connection works again");
+        assert_eq!(server.mails().len(), 2, "the pooled connection works again");
     }
 
     #[tokio::test]
@@ -235,7 +237,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_bad_address_is_final() {
-        let dir = TemporaryDirectory::new();
+        let dir = Folder::new();
         let mailer = Mailer::new(&config(None, dir.path())).unwrap();
         for address in ["", "zoe", "zoe@home.test\r\nBcc: all@home.test"] {
             let failure = mailer.send(JobId::new(), &letter(address)).await.unwrap_err();
@@ -246,7 +248,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_header_cannot_be_smuggled_in() {
-        let dir = TemporaryDirectory::new();
+        let dir = Folder::new();
         let (mailer, job) = (Mailer::new(&config(None, dir.path())).unwrap(), JobId::new());
         let smuggled = "x\r\nBcc: all@home.test".to_owned();
         let letter = Letter { subject: smuggled.clone(), name: smuggled, ..letter("zoe@home.test") };
@@ -257,7 +259,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_a_server_a_second_run_writes_the_same_file() {
-        let dir = TemporaryDirectory::new();
+        let dir = Folder::new();
         let (mailer, job) = (Mailer::new(&config(None, &dir.path().join("a/b"))).unwrap(), JobId::new());
         for _ in 0..2 {
             mailer.send(job, &letter("zoe@home.test")).await.unwrap();
@@ -269,7 +271,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_directory_that_is_gone_is_retried_and_leaves_nothing_half_written() {
-        let dir = TemporaryDirectory::new();
+        let dir = Folder::new();
         let mailer = Mailer::new(&config(None, &dir.path().join("mail"))).unwrap();
         std::fs::remove_dir(dir.path().join("mail")).unwrap();
         let failure = mailer.send(JobId::new(), &letter("zoe@home.test")).await.unwrap_err();
@@ -278,7 +280,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_wrong_variable_is_named() {
-        let dir = TemporaryDirectory::new();
+        let dir = Folder::new();
         let wrong_from = MailConfig { from: "nobody".to_owned(), ..config(None, dir.path()) };
         let wrong_url = config(Some("smtp://zoe:secret@h?tls=maybe"), dir.path());
         let wrong_dir = config(None, Path::new("/dev/null/mail"));

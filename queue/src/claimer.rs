@@ -245,6 +245,8 @@ fn strings(value: Value) -> Option<Vec<Vec<u8>>> {
 
 #[cfg(test)]
 mod tests {
+    use bellwork_testkit::test_run::redis_url;
+
     use super::*;
     use crate::engine::Engine;
     use crate::job::NewJob;
@@ -278,9 +280,7 @@ mod tests {
     }
 
     async fn claimer() -> Claimer {
-        let url =
-            std::env::var("TEST_REDIS_URL").expect("TEST_REDIS_URL names a Redis for tests: scripts/test sets it");
-        let engine = Engine::new(url.parse().unwrap(), &format!("test-{}", Uuid::new_v4().simple()));
+        let engine = Engine::new(redis_url().parse().unwrap(), &format!("test-{}", Uuid::new_v4().simple()));
         let keys = Arc::new(engine.keys("work").unwrap());
         let in_hand = InHand::default();
         let (_, stop) = watch::channel(false);

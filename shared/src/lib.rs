@@ -34,8 +34,6 @@ pub mod question_bank;
 pub mod ranking;
 pub mod rate_limit;
 pub mod reading;
-#[cfg(test)]
-mod rehearsal;
 pub mod results;
 pub mod retention;
 pub mod reviews;

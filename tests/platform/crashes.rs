@@ -1,10 +1,10 @@
 //! Processes killed without a word at the worst instants. Each attempt still has exactly one result, one place on the
 //! board, one notification, and runs again within ten seconds.
 
+use bellwork_testkit::eventually;
+use bellwork_testkit::program::{Program, Signal};
 use bellwork_tests::ai_server::{AiServer, Manner};
-use bellwork_tests::eventually;
 use bellwork_tests::installation::Installation;
-use bellwork_tests::program::{Program, Signal};
 use bellwork_tests::student::simple_answers;
 use chrono::{DateTime, TimeDelta, Utc};
 use sqlx::{Connection, Executor, PgConnection};

@@ -1,9 +1,9 @@
 //! SIGTERM: what can end within the drain ends, the rest goes back uncharged, and streams move.
 
+use bellwork_testkit::eventually;
+use bellwork_testkit::program::Signal;
 use bellwork_tests::ai_server::{AiServer, Manner};
-use bellwork_tests::eventually;
 use bellwork_tests::installation::Installation;
-use bellwork_tests::program::Signal;
 use bellwork_tests::student::Student;
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! What an attempt must have left behind, exactly once.
 
-use bellwork_tests::eventually;
+use bellwork_testkit::eventually;
 use bellwork_tests::installation::Installation;
 use sqlx::Row;
 

@@ -1,8 +1,8 @@
 //! Free text graded over HTTP by a chat-completions server that answers well, badly, or not at all.
 
+use bellwork_testkit::program::Program;
 use bellwork_tests::ai_server::{AiServer, Manner};
 use bellwork_tests::installation::{Api, Installation};
-use bellwork_tests::program::Program;
 use bellwork_tests::student::Student;
 use reqwest::StatusCode;
 use serde_json::{Value, json};

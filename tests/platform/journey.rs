@@ -1,8 +1,8 @@
 //! The journey of a student, over HTTP only.
 
+use bellwork_testkit::mail_server::MailServer;
 use bellwork_tests::events::data;
 use bellwork_tests::installation::Installation;
-use bellwork_tests::mail_server::MailServer;
 
 use crate::effects::happened_once;
 use crate::key::right_answers;

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use bellwork_tests::eventually;
+use bellwork_testkit::eventually;
 use bellwork_tests::installation::Installation;
 use bellwork_tests::walk::{Ask, Walker};
 use serde_json::Value;

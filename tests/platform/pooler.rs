@@ -1,7 +1,8 @@
 //! Everything through a PgBouncer that shares six sessions in transaction mode.
 
+use bellwork_testkit::test_run::variable;
 use bellwork_tests::installation::Installation;
-use bellwork_tests::servers::{Pooler, of_test_run};
+use bellwork_tests::servers::Pooler;
 use futures_util::future::join_all;
 
 use crate::effects::happened_once;
@@ -12,7 +13,7 @@ const STUDENTS: usize = 30;
 #[tokio::test]
 async fn thirty_students_are_graded_at_once_through_six_shared_sessions() {
     let mut installation = Installation::new().await;
-    let pooler = Pooler::before(&of_test_run("DATABASE_URL")).await;
+    let pooler = Pooler::before(&variable("DATABASE_URL")).await;
     installation.set("DATABASE_URL", &installation.database_on(&pooler.url()));
     installation.set("DATABASE_VIA", "pooler");
     let (first, second) = (installation.api().await, installation.api().await);

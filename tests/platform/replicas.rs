@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bellwork_tests::eventually;
+use bellwork_testkit::eventually;
 use bellwork_tests::installation::{Api, Installation};
 use bellwork_tests::servers::PrivatePostgres;
 use bellwork_tests::student::{Student, client, simple_answers};

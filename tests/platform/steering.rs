@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
+use bellwork_testkit::eventually;
 use bellwork_tests::ai_server::{AiServer, Manner};
-use bellwork_tests::eventually;
 use bellwork_tests::installation::Installation;
 use serde_json::{Value, json};
 

@@ -1,10 +1,10 @@
 //! Study aids on real processes, with an AI server that streams, halts, breaks off and obeys.
 
+use bellwork_testkit::eventually;
+use bellwork_testkit::program::Program;
 use bellwork_tests::ai_server::{AiServer, Manner};
 use bellwork_tests::events::data;
-use bellwork_tests::eventually;
 use bellwork_tests::installation::{Api, Installation};
-use bellwork_tests::program::Program;
 use bellwork_tests::student::{Student, answers};
 use reqwest::StatusCode;
 use serde_json::{Value, json};

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bellwork_testkit::eventually;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -71,7 +72,7 @@ impl AiServer {
     /// # Panics
     /// If none comes.
     pub async fn request(&self) -> Value {
-        crate::eventually("a request to the AI server", async || {
+        eventually("a request to the AI server", async || {
             self.requests.lock().unwrap_or_else(PoisonError::into_inner).try_recv().ok()
         })
         .await

@@ -1,6 +1,7 @@
 //! The events of a student's stream.
 
 use bellwork_shared::server_events::{EventStream, ServerEvent};
+use bellwork_testkit::within;
 use serde_json::Value;
 
 /// An open stream.
@@ -23,7 +24,7 @@ impl Events {
     /// # Panics
     /// If the stream ends first, or nothing comes in time.
     pub async fn next_of(&mut self, kind: &str) -> ServerEvent {
-        crate::within(kind, async {
+        within(kind, async {
             loop {
                 let event = self.next().await.unwrap_or_else(|| panic!("the stream ended before a {kind}"));
                 if event.kind == kind {

@@ -1,22 +1,26 @@
 //! One installation: a database, a prefix, and the programs that use them.
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
+use bellwork_testkit::folder::Folder;
+use bellwork_testkit::program::{Program, free_port};
+use bellwork_testkit::redis_server::{RedisServer, connect};
+use bellwork_testkit::test_run;
+use bellwork_testkit::{DEADLINE, eventually};
 use redis::aio::MultiplexedConnection;
 use sqlx::{Connection, Executor, PgConnection, PgPool};
 use uuid::Uuid;
 
-use crate::program::{Program, programs};
-use crate::servers::{Folder, PrivatePostgres, PrivateRedis, of_test_run};
+use crate::servers::PrivatePostgres;
 use crate::student::{Student, client};
-use crate::{eventually, free_port, patient_redis};
 
 /// A database of its own with the practice tests in it, a prefix of its own, and the environment of its programs.
 #[derive(Debug)]
 pub struct Installation {
     /// Its private Redis, if it has one.
-    pub redis: Option<PrivateRedis>,
+    pub redis: Option<RedisServer>,
     /// Its private PostgreSQL, if it has one.
     pub postgres: Option<PrivatePostgres>,
     /// Its database.
@@ -42,7 +46,7 @@ impl Installation {
 
     /// With a Redis of its own, to be frozen, emptied or restarted.
     pub async fn with_redis() -> Self {
-        Self::on(Some(PrivateRedis::start().await), None).await
+        Self::on(Some(RedisServer::start(&["--appendonly", "yes"]).await), None).await
     }
 
     /// With a PostgreSQL of its own, to be crashed.
@@ -57,10 +61,10 @@ impl Installation {
         database_at(server, own.path().trim_start_matches('/'))
     }
 
-    async fn on(redis: Option<PrivateRedis>, postgres: Option<PrivatePostgres>) -> Self {
+    async fn on(redis: Option<RedisServer>, postgres: Option<PrivatePostgres>) -> Self {
         let name = format!("bellwork_{}", Uuid::new_v4().simple());
-        let redis_url = redis.as_ref().map_or_else(|| of_test_run("REDIS_URL"), PrivateRedis::url);
-        let server = postgres.as_ref().map_or_else(|| of_test_run("DATABASE_URL"), PrivatePostgres::url);
+        let redis_url = redis.as_ref().map_or_else(|| test_run::variable("REDIS_URL"), RedisServer::url);
+        let server = postgres.as_ref().map_or_else(|| test_run::variable("DATABASE_URL"), PrivatePostgres::url);
         let mut admin = PgConnection::connect(&database_at(&server, "postgres")).await.expect("PostgreSQL runs");
         admin.execute(sqlx::AssertSqlSafe(format!("create database {name}"))).await.expect("we may make databases");
         let folder = Folder::new();
@@ -165,7 +169,7 @@ impl Installation {
     /// # Panics
     /// If Redis does not answer.
     pub async fn redis_connection(&self) -> MultiplexedConnection {
-        patient_redis(self.variable("REDIS_URL")).await.expect("Redis runs")
+        connect(self.variable("REDIS_URL"), DEADLINE).await.expect("Redis runs")
     }
 
     /// The value of a variable of its programs.
@@ -191,4 +195,14 @@ fn database_at(url: &str, name: &str) -> String {
     let mut url = url::Url::parse(url).expect("an address of PostgreSQL");
     url.set_path(name);
     url.into()
+}
+
+/// The folder of this build's programs.
+fn programs() -> PathBuf {
+    if let Some(folder) = std::env::var_os("BELLWORK_BIN_DIR") {
+        return folder.into();
+    }
+    let own = std::env::current_exe().expect("a process knows its program");
+    let folder = own.parent().and_then(Path::parent).expect("tests lie in target/<profile>/deps");
+    folder.to_owned()
 }

@@ -29,11 +29,11 @@ use bellwork_shared::config::ai::AiConfig;
 use bellwork_shared::config::mail::MailConfig;
 use bellwork_shared::ids::JobId;
 use bellwork_shared::ledger::{self, JobRow, NewJob};
+use bellwork_testkit::folder::Folder;
+use bellwork_testkit::test_run::redis_url;
 use bellwork_worker::executor::Executor;
 use sqlx::PgPool;
 use uuid::Uuid;
-
-use crate::servers::{Folder, of_test_run};
 
 /// So many jobs run at a time.
 const CONCURRENCY: usize = 4;
@@ -169,7 +169,7 @@ async fn drain(engine: &Engine, queue: &str, which: Drain, executor: &Executor) 
 }
 
 fn engine() -> (Server, Engine, String) {
-    let server: Server = of_test_run("TEST_REDIS_URL").parse().expect("it is the address of a Redis");
+    let server: Server = redis_url().parse().expect("it is the address of a Redis");
     let prefix = format!("test-{}", Uuid::new_v4().simple());
     (server.clone(), Engine::new(server, &prefix), prefix)
 }

@@ -1,132 +1,12 @@
-//! PostgreSQL and Redis servers: those of the test run, or private ones that a test may stop, freeze and restart.
+//! PostgreSQL servers of a test's own, which it may crash and restart, and what stands before them.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::program::{Program, Signal};
-use crate::{eventually, free_port, patient_redis};
-
-/// A folder that goes with its owner.
-#[derive(Debug)]
-pub struct Folder(PathBuf);
-
-impl Folder {
-    /// A new one below the system's folder for temporary files.
-    ///
-    /// # Panics
-    /// If it cannot be made.
-    #[must_use]
-    pub fn new() -> Self {
-        let folder = std::env::temp_dir().join(format!("bellwork-{}", uuid::Uuid::new_v4().simple()));
-        std::fs::create_dir(&folder).expect("there is room for a folder");
-        Self(folder)
-    }
-
-    /// A new one in memory, if the system has a place for such: for files whose cost is not to be measured.
-    ///
-    /// # Panics
-    /// If it cannot be made.
-    #[must_use]
-    pub fn in_memory() -> Self {
-        let memory = Path::new("/dev/shm");
-        if !memory.is_dir() {
-            return Self::new();
-        }
-        let folder = memory.join(format!("bellwork-{}", uuid::Uuid::new_v4().simple()));
-        std::fs::create_dir(&folder).expect("there is room for a folder");
-        Self(folder)
-    }
-
-    /// Where it is.
-    #[must_use]
-    pub fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Default for Folder {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
-
-/// The address in the variable, which `scripts/test` and `scripts/bench` set.
-///
-/// # Panics
-/// If it is not set.
-#[must_use]
-pub fn of_test_run(variable: &str) -> String {
-    std::env::var(variable)
-        .unwrap_or_else(|_| panic!("{variable} is not set: run this by scripts/test or scripts/bench"))
-}
-
-/// A Redis of its own, with an append-only file.
-#[derive(Debug)]
-pub struct PrivateRedis {
-    program: Option<Program>,
-    port: u16,
-    folder: Folder,
-}
-
-impl PrivateRedis {
-    /// Starts it and waits until it answers.
-    pub async fn start() -> Self {
-        let mut redis = Self { program: None, port: free_port(), folder: Folder::new() };
-        redis.spawn().await;
-        redis
-    }
-
-    /// Its address.
-    #[must_use]
-    pub fn url(&self) -> String {
-        format!("redis://127.0.0.1:{}", self.port)
-    }
-
-    /// Freezes or thaws it.
-    ///
-    /// # Panics
-    /// If it does not run.
-    pub fn signal(&self, signal: Signal) {
-        self.program.as_ref().expect("it runs").signal(signal);
-    }
-
-    /// Kills it and starts it again with what its file holds.
-    pub async fn restart(&mut self) {
-        drop(self.program.take());
-        self.spawn().await;
-    }
-
-    /// Forgets everything.
-    ///
-    /// # Panics
-    /// If it does not answer.
-    pub async fn flush(&self) {
-        let mut connection = self.connect().await.expect("it runs");
-        let () = redis::cmd("FLUSHALL").query_async(&mut connection).await.expect("it obeys");
-    }
-
-    async fn spawn(&mut self) {
-        let mut server = Command::new("redis-server");
-        server.args(["--port", &self.port.to_string(), "--bind", "127.0.0.1", "--appendonly", "yes", "--save", ""]);
-        server.arg("--dir").arg(self.folder.path());
-        self.program = Some(Program::start("redis-server", server, &self.folder.path().join("log")));
-        eventually("Redis answers", async || {
-            let mut connection = self.connect().await.ok()?;
-            redis::cmd("PING").query_async::<String>(&mut connection).await.ok()
-        })
-        .await;
-    }
-
-    async fn connect(&self) -> redis::RedisResult<redis::aio::MultiplexedConnection> {
-        patient_redis(&self.url()).await
-    }
-}
+use bellwork_testkit::eventually;
+use bellwork_testkit::folder::Folder;
+use bellwork_testkit::program::{Program, free_port};
+use bellwork_testkit::test_run::variable;
 
 /// A PostgreSQL of its own, durable.
 #[derive(Debug)]
@@ -277,12 +157,11 @@ impl Pooler {
             let owned = Command::new("chown").arg("-R").arg("postgres").arg(folder.path()).status();
             assert!(owned.is_ok_and(|status| status.success()), "there is a user postgres");
         }
-        let mut program = as_postgres(Path::new(&of_test_run("PGBOUNCER")));
+        let mut program = as_postgres(Path::new(&variable("PGBOUNCER")));
         program.arg(&file);
-        let program = Program::start("pgbouncer", program, &folder.path().join("log"));
-        let pooler = Self { _program: program, port, _folder: folder };
-        eventually("PgBouncer listens", async || tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok()).await;
-        pooler
+        let mut program = Program::start("pgbouncer", program, &folder.path().join("log"));
+        program.listens(port).await;
+        Self { _program: program, port, _folder: folder }
     }
 
     /// Its address, without the name of a database.

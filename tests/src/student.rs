@@ -1,11 +1,11 @@
 //! A student (or an admin) who uses the API over HTTP only.
 
+use bellwork_testkit::{DEADLINE, eventually};
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::events::Events;
-use crate::{DEADLINE, eventually};
 
 /// Somebody who is logged in.
 #[derive(Clone, Debug)]

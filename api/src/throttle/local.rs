@@ -5,7 +5,8 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use super::{Counting, Keys, RULES, Rule, Wait};
+use super::rules::{RULES, Rule};
+use super::{Counting, Keys, Wait};
 
 /// The first delay; it doubles.
 const FIRST_DELAY: Duration = Duration::from_secs(1);

@@ -12,6 +12,7 @@
 
 mod device;
 mod local;
+mod rules;
 
 use std::net::IpAddr;
 use std::sync::{Arc, LazyLock};
@@ -20,13 +21,14 @@ use std::time::{Duration, Instant};
 use bellwork_queue::Connection;
 use bellwork_shared::ids::SessionId;
 use hmac::{Hmac, KeyInit, Mac};
-use redis::{Script, ScriptInvocation};
+use redis::{RedisResult, Script, ScriptInvocation};
 use sha2::Sha256;
 use tokio::time::timeout;
 
 use crate::client::site;
 pub(crate) use device::Device;
 use local::Local;
+use rules::RULES;
 
 /// How long an address stays known after somebody has signed in from it.
 const KNOWN_FOR: Duration = Duration::from_secs(30 * 24 * 3600);
@@ -36,26 +38,6 @@ const DIGEST: usize = 16;
 static CHARGE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("charge.lua")));
 static TAKE_BACK: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("take_back.lua")));
 static FORGIVE: LazyLock<Script> = LazyLock::new(|| Script::new(include_str!("forgive.lua")));
-
-/// How a bucket fills and empties.
-#[derive(Clone, Copy, Debug)]
-struct Rule {
-    /// Failures that cost no time.
-    free: u32,
-    /// How long until one failure is forgiven.
-    forgiven_in: Duration,
-    /// The longest delay.
-    longest: Duration,
-}
-
-/// Somebody who mistypes waits for some seconds; somebody who guesses, for a quarter of an hour each time.
-const OWN: Rule = Rule { free: 5, forgiven_in: Duration::from_secs(300), longest: Duration::from_secs(900) };
-/// A school of some hundred students may stand behind one address: it gets many free attempts and short delays.
-const ADDRESS: Rule = Rule { free: 50, forgiven_in: Duration::from_secs(15), longest: Duration::from_secs(60) };
-/// Many addresses that guess for one account share this. Short delays: a student on a new device may be among them.
-const ACCOUNT: Rule = Rule { free: 30, forgiven_in: Duration::from_secs(60), longest: Duration::from_secs(60) };
-/// In the order of the buckets: the client's own, account from this address, address, account.
-const RULES: [Rule; 4] = [OWN, OWN, ADDRESS, ACCOUNT];
 
 /// The number of the bucket that an account fills from an address.
 const PAIR: usize = 2;
@@ -123,6 +105,16 @@ enum At {
     Redis(u64),
     /// This process.
     Here(Instant),
+}
+
+/// What Redis says to an attempt.
+struct Told {
+    /// Zero if it was let through.
+    wait: Wait,
+    /// The last bucket that it looked at.
+    last: usize,
+    /// Milliseconds of its time.
+    at: u64,
 }
 
 /// An attempt that was let through and charged.
@@ -216,21 +208,25 @@ impl Throttle {
     }
 
     async fn ask(&self, keys: &Keys, counting: Counting, cost: u32) -> Result<Charge, Wait> {
-        let mut redis = self.redis.clone();
-        let mut call = prepared(&CHARGE, keys);
-        call.arg(counting.name()).arg(cost);
-        for rule in RULES {
-            call.arg(rule.free).arg(milliseconds(rule.forgiven_in)).arg(milliseconds(rule.longest));
-        }
-        match timeout(self.patience, call.invoke_async::<(f64, usize, u64)>(&mut redis)).await {
-            Ok(Ok((0.0, last, at))) => Ok(Charge { last, at: At::Redis(at) }),
-            Ok(Ok((wait, ..))) => Err(Wait(Duration::from_secs_f64(wait / 1000.0))),
+        match timeout(self.patience, self.ask_redis(keys, counting, cost)).await {
+            Ok(Ok(Told { wait: Wait(Duration::ZERO), last, at })) => Ok(Charge { last, at: At::Redis(at) }),
+            Ok(Ok(Told { wait, .. })) => Err(wait),
             Ok(Err(error)) => {
                 tracing::warn!(%error, "attempts to sign in are counted in this process");
                 self.ask_here(keys, counting, cost)
             }
             Err(_) => self.ask_here(keys, counting, cost),
         }
+    }
+
+    async fn ask_redis(&self, keys: &Keys, counting: Counting, cost: u32) -> RedisResult<Told> {
+        let mut call = prepared(&CHARGE, keys);
+        call.arg(counting.name()).arg(cost);
+        for rule in RULES {
+            call.arg(rule.free).arg(milliseconds(rule.forgiven_in)).arg(milliseconds(rule.longest));
+        }
+        let (wait, last, at) = call.invoke_async(&mut self.redis.clone()).await?;
+        Ok(Told { wait: Wait(Duration::from_millis(wait)), last, at })
     }
 
     fn ask_here(&self, keys: &Keys, counting: Counting, cost: u32) -> Result<Charge, Wait> {

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use bellwork_shared::cache::Scope;
 use bellwork_shared::models::{self, NewModel};
-use bellwork_tests::patient_redis;
+use bellwork_testkit::{test_run, until};
 use bellwork_tests::rehearsal::Rehearsal;
 use chrono::{TimeDelta, Utc};
 use futures_util::future::{join, join_all};
@@ -12,7 +12,7 @@ use reqwest::Method;
 use serde_json::json;
 use sqlx::{AssertSqlSafe, PgConnection, PgPool};
 
-use crate::application::{Answer, Application, Caller, eventually, redis_url};
+use crate::application::{Answer, Application, Caller};
 use crate::events::Events;
 use crate::exam::Exam;
 
@@ -150,7 +150,7 @@ async fn jobs_that_wait_for_an_erased_student_end_and_leave_nothing(database: Pg
 
 /// What the cache keeps, key by key.
 async fn cached(app: &Application) -> BTreeMap<String, Vec<u8>> {
-    let mut redis = patient_redis(&redis_url()).await.unwrap();
+    let mut redis = test_run::redis().await;
     let pattern = format!("{}:cache:*", app.config.redis.prefix);
     let keys: Vec<String> = redis::cmd("KEYS").arg(pattern).query_async(&mut redis).await.unwrap();
     let mut cached = BTreeMap::new();
@@ -191,7 +191,7 @@ async fn an_erasure_that_gives_way_to_another_transaction_begins_again(database:
         async |conn: &mut PgConnection, lock: &'static str| sqlx::query(lock).bind(student.id.0).execute(conn).await;
     of_student(&mut other, "select from attempts where user_id = $1 for update").await.unwrap();
     let (gone, ()) = join(erase(&student, "correct horse"), async {
-        eventually("the erasure waits", async || {
+        until("the erasure waits", async || {
             let waits = "select exists (select from pg_locks join pg_stat_activity using (pid)
                                         where not granted and datname = current_database())";
             sqlx::query_scalar(waits).fetch_one(&database).await.unwrap()

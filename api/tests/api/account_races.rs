@@ -3,6 +3,7 @@
 use bellwork_shared::ids::UserId;
 use bellwork_shared::users::change;
 use bellwork_shared::{api_tokens, passwords, sessions};
+use bellwork_testkit::until;
 use chrono::{TimeDelta, Utc};
 use futures_util::future::{join, join3};
 use reqwest::Method;
@@ -10,7 +11,7 @@ use serde_json::json;
 use sqlx::{PgConnection, PgPool, PgTransaction};
 
 use crate::account_sessions::{OUTDATED, log_in};
-use crate::application::{Application, eventually};
+use crate::application::Application;
 
 /// Keeps everybody else off the user's row until the transaction ends.
 async fn hold(database: &PgPool, user: UserId) -> PgTransaction<'static> {
@@ -24,7 +25,7 @@ async fn held_up(database: &PgPool, statements: i64) {
     let select =
         "select count(*) from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'";
     let waiting = async || sqlx::query_scalar::<_, i64>(select).fetch_one(database).await.unwrap() == statements;
-    eventually("they wait for the row", waiting).await;
+    until("they wait for the row", waiting).await;
 }
 
 /// All that a mailed reset does to the account.

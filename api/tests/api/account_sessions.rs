@@ -1,11 +1,12 @@
 //! Sessions, and what changes about an account.
 
 use bellwork_shared::passwords;
+use bellwork_testkit::until;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::application::{Answer, Application, Caller, eventually};
+use crate::application::{Answer, Application, Caller};
 use crate::events::Events;
 
 /// "correct horse" under weaker settings than today's.
@@ -123,7 +124,7 @@ async fn a_session_ends_when_it_is_not_used_and_its_use_is_noted_coarsely(databa
     let age = "update sessions set last_seen_at = now() - interval '11 minutes', idle_at = now() + interval '1 minute'";
     sqlx::query(age).execute(&database).await.unwrap();
     app.forget_session(&student).await;
-    eventually("its use is noted", async || {
+    until("its use is noted", async || {
         assert_eq!(student.get("/api/me").await.status, 200);
         let noted = times().await;
         noted.0 > opened.0 && noted.1 > opened.1
@@ -131,7 +132,7 @@ async fn a_session_ends_when_it_is_not_used_and_its_use_is_noted_coarsely(databa
     .await;
     sqlx::query("update sessions set idle_at = now()").execute(&database).await.unwrap();
     app.forget_session(&student).await;
-    eventually("it has ended", async || student.get("/api/me").await.status == 401).await;
+    until("it has ended", async || student.get("/api/me").await.status == 401).await;
     app.stop().await;
 }
 

@@ -15,7 +15,8 @@ use bellwork_shared::ids::{JobId, UserId};
 use bellwork_shared::notifications::{self, NewNotification, Notification};
 use bellwork_shared::telemetry;
 use bellwork_shared::tokens::Token;
-pub(crate) use bellwork_tests::within;
+use bellwork_testkit::test_run::redis_url;
+use bellwork_testkit::{until, within};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle};
 use reqwest::header::HeaderMap;
 use reqwest::{Client, Method, RequestBuilder, StatusCode};
@@ -241,16 +242,6 @@ impl Answer {
     }
 }
 
-/// Looks until `look` is satisfied.
-pub(crate) async fn eventually(what: &str, mut look: impl AsyncFnMut() -> bool) {
-    within(what, async {
-        while !look().await {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await;
-}
-
 /// The fewest rounds that tell something.
 const ROUNDS: u32 = 4;
 
@@ -258,7 +249,7 @@ const ROUNDS: u32 = 4;
 /// long; what waits where it should not, most.
 pub(crate) async fn mostly_within(limit: Duration, what: &str, mut round: impl AsyncFnMut() -> Duration) {
     let (mut rounds, mut short) = (0, 0);
-    eventually(what, async || {
+    until(what, async || {
         rounds += 1;
         short += u32::from(round().await < limit);
         rounds >= ROUNDS && 3 * short >= 2 * rounds
@@ -274,7 +265,7 @@ pub(crate) async fn as_quick(
     mut other: impl AsyncFnMut() -> Duration,
 ) {
     let (mut rounds, mut quickest) = (0, [Duration::MAX; 2]);
-    eventually(what, async || {
+    until(what, async || {
         rounds += 1;
         quickest[0] = quickest[0].min(one().await);
         quickest[1] = quickest[1].min(other().await);
@@ -288,11 +279,6 @@ pub(crate) async fn timed(mut work: impl AsyncFnMut()) -> Duration {
     let began = Instant::now();
     work().await;
     began.elapsed()
-}
-
-pub(crate) fn redis_url() -> String {
-    let url = std::env::var("TEST_REDIS_URL").or_else(|_| std::env::var("REDIS_URL"));
-    url.expect("TEST_REDIS_URL names a Redis for tests; scripts/test starts one")
 }
 
 /// One for all tests of this program, since a program has one.

@@ -8,7 +8,8 @@ use bellwork_jobs::submit::{Options, new_job};
 use bellwork_queue::Drain;
 use bellwork_shared::cache::Scope;
 use bellwork_shared::ledger;
-use bellwork_tests::patient_redis;
+use bellwork_testkit::test_run::{self, redis_url};
+use bellwork_testkit::{until, within};
 use futures_util::StreamExt;
 use redis::Client;
 use redis::aio::MultiplexedConnection;
@@ -18,7 +19,7 @@ use sqlx::postgres::PgPoolOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions, PgPool};
 use uuid::Uuid;
 
-use crate::application::{Answer, Application, Caller, as_quick, eventually, mostly_within, redis_url, timed, within};
+use crate::application::{Answer, Application, Caller, as_quick, mostly_within, timed};
 use crate::exam::Exam;
 use crate::work::work;
 
@@ -38,7 +39,7 @@ fn at(app: &Application, caller: &Caller) -> Caller {
 }
 
 async fn hears(app: &Application) {
-    eventually("the cache hears", async || app.anybody().get("/api/health").await.body["cache_hears"] == true).await;
+    until("the cache hears", async || app.anybody().get("/api/health").await.body["cache_hears"] == true).await;
 }
 
 async fn figures(app: &Application, cache: &str) -> Value {
@@ -54,7 +55,7 @@ struct RedisUser {
 
 impl RedisUser {
     async fn new() -> Self {
-        let mut connection = patient_redis(&redis_url()).await.unwrap();
+        let mut connection = test_run::redis().await;
         let name = format!("test-{}", Uuid::now_v7());
         let rules = ["on", ">secret", "~*", "&*", "+@all"];
         redis::cmd("ACL").arg("SETUSER").arg(&name).arg(&rules).exec_async(&mut connection).await.unwrap();
@@ -106,7 +107,7 @@ async fn refused_after(one: &Application, other: &Application, way: &str) -> Dur
     assert_eq!(revoked.status, 204);
     let since = Instant::now();
     student.get("/api/me").await.problem(401);
-    eventually("refused", async || elsewhere.get("/api/me").await.status == 401).await;
+    until("refused", async || elsewhere.get("/api/me").await.status == 401).await;
     since.elapsed()
 }
 
@@ -157,12 +158,12 @@ async fn what_is_read_on_one_process_is_read_on_the_other_within_a_second(databa
     mostly_within(BOUND, "it is read elsewhere within a second", async || {
         one.write(student.id, "news").await;
         for caller in [&student, &elsewhere] {
-            eventually("there is news", async || !is_read(caller).await).await;
+            until("there is news", async || !is_read(caller).await).await;
         }
         assert_eq!(student.post("/api/notifications/read-all", &json!({})).await.body["updated"], 1);
         let since = Instant::now();
         assert!(is_read(&student).await, "who has written it reads it at once");
-        eventually("it is read elsewhere", async || is_read(&elsewhere).await).await;
+        until("it is read elsewhere", async || is_read(&elsewhere).await).await;
         since.elapsed()
     })
     .await;
@@ -182,7 +183,7 @@ async fn a_broken_link_flushes_what_the_process_keeps(database: PgPool) {
     redis.evict(&app).await;
     assert_eq!(caller.get(&path).await.body["title"], "Everything", "this process was told nothing");
     redis.cut().await;
-    eventually("it is flushed", async || caller.get(&path).await.body["title"] == "Another").await;
+    until("it is flushed", async || caller.get(&path).await.body["title"] == "Another").await;
     assert!(app.metric("bellwork_cache_flushes_total", "").await >= 1.0);
     hears(&app).await;
     app.stop().await;
@@ -230,7 +231,7 @@ async fn the_last_value_answers_while_postgresql_is_away_and_says_so(database: P
     turn_away(&database).await;
     redis.evict(&app).await;
     redis.cut().await;
-    eventually("it says that it is stale", async || !caller.get(&path).await.header("cache-status").is_empty()).await;
+    until("it says that it is stale", async || !caller.get(&path).await.header("cache-status").is_empty()).await;
     for _ in 0..20 {
         let answer = caller.get(&path).await;
         assert_eq!((answer.status.as_u16(), answer.header("cache-control")), (200, "no-cache"));
@@ -258,7 +259,7 @@ async fn nobody_waits_for_what_failed_a_moment_ago(database: PgPool) {
     redis.evict(&app).await;
     redis.cut().await;
     let is_stale = async || !caller.get(&path).await.header("cache-status").is_empty();
-    eventually("it says that it is stale", is_stale).await;
+    until("it says that it is stale", is_stale).await;
     mostly_within(Duration::from_secs(20), "nobody waits", async || {
         timed(async || {
             for _ in 0..40 {
@@ -304,7 +305,7 @@ async fn of_many_who_ask_for_what_was_just_forgotten_one_asks_the_database(datab
     });
     let asked: Vec<_> = asked.collect();
     let misses = async |app: &Application| figures(app, "tests").await["requests"].as_u64().unwrap() >= 101;
-    eventually("all have asked", async || misses(&one).await && misses(&other).await).await;
+    until("all have asked", async || misses(&one).await && misses(&other).await).await;
     lock.commit().await.unwrap();
     for answer in asked {
         assert_eq!(answer.await.unwrap().status, 200);

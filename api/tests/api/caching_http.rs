@@ -1,6 +1,7 @@
 //! What HTTP's own caches are told: ETags, 304, codings, and who may keep what.
 
 use bellwork_shared::cache::Scope;
+use bellwork_testkit::until;
 use reqwest::{Method, Response};
 use sqlx::PgPool;
 
@@ -130,10 +131,7 @@ async fn what_is_the_callers_own_is_kept_by_nobody_else(database: PgPool) {
     let known = [("if-none-match", etag.as_str())];
     assert_eq!(fetch(&student, "/api/notifications", &known).await.status(), 304);
     app.write(student.id, "another").await;
-    crate::application::eventually("another is heard of", async || {
-        fetch(&student, "/api/notifications", &known).await.status() == 200
-    })
-    .await;
+    until("another is heard of", async || fetch(&student, "/api/notifications", &known).await.status() == 200).await;
     app.stop().await;
 }
 
@@ -148,9 +146,6 @@ async fn a_changed_test_has_another_etag(database: PgPool) {
     let known = [("if-none-match", etag.as_str())];
     assert_eq!(fetch(&caller, &path, &known).await.status(), 304, "nobody has said so yet");
     app.cache.forget(&[Scope::Tests]).await;
-    crate::application::eventually("the change is heard of", async || {
-        fetch(&caller, &path, &known).await.status() == 200
-    })
-    .await;
+    until("the change is heard of", async || fetch(&caller, &path, &known).await.status() == 200).await;
     app.stop().await;
 }

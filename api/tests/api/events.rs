@@ -1,12 +1,13 @@
 //! The events of a stream, read as the HTML standard says.
 
 use bellwork_shared::events::Event as LiveEvent;
+use bellwork_testkit::within;
 use futures_util::StreamExt;
 use futures_util::stream::BoxStream;
 use reqwest::Method;
 use serde_json::Value;
 
-use crate::application::{Caller, within};
+use crate::application::Caller;
 
 /// One block of lines.
 #[derive(Clone, Debug, Default, PartialEq)]

@@ -2,12 +2,12 @@
 
 use std::net::IpAddr;
 
-use bellwork_tests::patient_redis;
+use bellwork_testkit::{test_run, until};
 use reqwest::{Client, Method};
 use serde_json::json;
 use sqlx::PgPool;
 
-use crate::application::{Answer, Application, Caller, eventually, redis_url};
+use crate::application::{Answer, Application, Caller};
 
 impl Caller {
     /// From another address of this machine.
@@ -26,7 +26,7 @@ async fn rewrite_failures(app: &Application, script: &str) {
     let script = format!("for _, key in ipairs(redis.call('KEYS', ARGV[1])) do {script} end");
     let mut call = redis::cmd("EVAL");
     call.arg(script).arg(0).arg(format!("{{{}:throttle}}:*", app.config.redis.prefix));
-    call.exec_async(&mut patient_redis(&redis_url()).await.unwrap()).await.unwrap();
+    call.exec_async(&mut test_run::redis().await).await.unwrap();
 }
 
 /// As if nobody had failed to sign in.
@@ -127,7 +127,7 @@ async fn while_redis_is_away_each_process_counts_for_itself(database: PgPool) {
     }
     // Nobody can hold the doors of this process: on a slow machine some open before the next guess, but each is closed for
     // twice as long as the one before it.
-    eventually("it is slowed", async || attacker.guess("ada@example.com", "wrong horse").await.status == 429).await;
+    until("it is slowed", async || attacker.guess("ada@example.com", "wrong horse").await.status == 429).await;
     assert_eq!(app.anybody().guess("ada@example.com", "correct horse").await.status, 200);
     app.stop().await;
 }

@@ -2,11 +2,12 @@
 
 use bellwork_queue::Drain;
 use bellwork_shared::ids::TestId;
+use bellwork_testkit::within;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::application::{Answer, Application, Caller, within};
+use crate::application::{Answer, Application, Caller};
 use crate::exam::Exam;
 use crate::work::work;
 

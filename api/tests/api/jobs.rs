@@ -1,10 +1,11 @@
 //! Jobs, as their submitters see them.
 
 use bellwork_queue::Place;
+use bellwork_testkit::until;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::application::{Application, Caller, eventually};
+use crate::application::{Application, Caller};
 use crate::exam::Exam;
 use crate::holder::Holder;
 
@@ -99,7 +100,7 @@ async fn a_running_job_says_so_and_cannot_be_cancelled(database: PgPool) {
     let (student, admin) = (app.student().await, app.admin().await);
     let (attempt, job) = submitted(&student, &exam).await;
     let _holder = Holder::start(app.engine.clone(), "ai").await;
-    eventually("it runs", async || student.get(&job).await.body["state"] == "running").await;
+    until("it runs", async || student.get(&job).await.body["state"] == "running").await;
     assert_eq!(student.get(&job).await.body["attempt"], 1);
     student.delete(&job).await.problem(409);
     assert_eq!(student.get(&attempt).await.body["status"], "queued");

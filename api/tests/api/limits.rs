@@ -1,11 +1,13 @@
 //! How often a client may ask.
 
+use bellwork_testkit::test_run::redis_url;
+use bellwork_testkit::{until, within};
 use futures_util::future::join_all;
 use reqwest::Method;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 
-use crate::application::{Answer, Application, Caller, eventually, redis_url, within};
+use crate::application::{Answer, Application, Caller};
 use crate::events::Events;
 use crate::link::Link;
 
@@ -189,7 +191,7 @@ async fn a_redis_that_does_not_answer_delays_nobody(database: PgPool) {
     let limits = async |app: &Application| app.anybody().get("/api/health").await.body["limits"].clone();
     let together = json!({ "counted": "together", "processes": 2 });
     for app in &apps {
-        eventually("it hears of the other", async || limits(app).await == together).await;
+        until("it hears of the other", async || limits(app).await == together).await;
     }
     // No answer of Redis comes until it is dropped.
     let held = link.hold().await;
@@ -200,7 +202,7 @@ async fn a_redis_that_does_not_answer_delays_nobody(database: PgPool) {
     }
     drop(held);
     for app in &apps {
-        eventually("it is back by itself", async || limits(app).await == together).await;
+        until("it is back by itself", async || limits(app).await == together).await;
     }
     let mut after = 0;
     for app in &apps {

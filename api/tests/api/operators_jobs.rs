@@ -7,11 +7,12 @@ use bellwork_jobs::submit::{Options, new_job};
 use bellwork_queue::Place;
 use bellwork_shared::ids::JobId;
 use bellwork_shared::ledger;
+use bellwork_testkit::until;
 use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::application::{Application, Caller, eventually};
+use crate::application::{Application, Caller};
 use crate::exam::Exam;
 use crate::holder::Holder;
 
@@ -118,7 +119,7 @@ async fn a_running_job_and_who_runs_it_are_seen(database: PgPool) {
     assert_eq!(admin.get("/api/admin/workers").await.body, json!({ "items": [], "next_cursor": null }));
     let job = student.post("/api/attempts", &exam.submission()).await.body["job_id"].clone();
     let _holder = Holder::start(app.engine.clone(), "ai").await;
-    eventually("it runs", async || {
+    until("it runs", async || {
         let running = admin.get("/api/admin/jobs?state=running").await.body;
         running["items"][0]["id"] == job && running["items"][0]["state"] == "running"
     })

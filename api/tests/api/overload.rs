@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use bellwork_shared::events::{Event, Progress};
 use bellwork_shared::ids::JobId;
+use bellwork_testkit::{until, within};
 use bytes::Bytes;
 use futures_util::future::join_all;
 use futures_util::stream;
@@ -15,7 +16,7 @@ use sqlx::{Executor, PgPool};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::application::{Answer, Application, Caller, eventually, mostly_within, timed, within};
+use crate::application::{Answer, Application, Caller, mostly_within, timed};
 use crate::events::Events;
 use crate::exam::Exam;
 
@@ -126,7 +127,7 @@ async fn who_waits_for_what_a_lesser_request_looks_for_outlasts_it(database: PgP
     let (app, pool) = start(&database, 2, &[]);
     let student = app.student().await;
     let health = async || app.anybody().get("/api/health").await.body;
-    eventually("the cache hears", async || health().await["cache_hears"] == true).await;
+    until("the cache hears", async || health().await["cache_hears"] == true).await;
     let busy = join_all((0..2).map(|_| pool.acquire())).await;
     let ranking = format!("/api/leaderboard?test_id={}", exam.id);
     // The ranking looks for the session, and the submission waits for that.
@@ -141,7 +142,7 @@ async fn who_waits_for_what_a_lesser_request_looks_for_outlasts_it(database: PgP
                 let sessions = caches.as_array().unwrap().iter().find(|figures| figures["cache"] == "sessions");
                 sessions.unwrap()["requests"] == 1
             };
-            eventually("the ranking waits", async || looks_for_it(&health().await["caches"])).await;
+            until("the ranking waits", async || looks_for_it(&health().await["caches"])).await;
             student.post("/api/attempts", &exam.submission()).await
         }
     );
@@ -217,8 +218,8 @@ async fn at_more_than_it_can_do_submissions_pass_and_rankings_go_first(database:
 async fn a_file_comes_as_slowly_as_its_line(database: PgPool) {
     let app = Application::start(database).await;
     let admin = app.admin().await;
-    // Longer than the answer to a request of its worth may take.
-    let pause = Duration::from_secs(4);
+    // Longer than any answer may take.
+    let pause = Duration::from_secs(13);
     let chunks = stream::unfold(0, move |sent| async move {
         match sent {
             0 => Some((Ok::<_, std::io::Error>(Bytes::from_static(b"::One::1 + 1 ")), 1)),

@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use std::time::Instant;
 
 use bellwork_queue::Drain;
+use bellwork_testkit::within;
 use bellwork_tests::ai_server::{AiServer, Manner};
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::application::{Answer, Application, Caller, as_quick, within};
+use crate::application::{Answer, Application, Caller, as_quick};
 use crate::content::{publish, right_answers, sums};
 use crate::exam::Exam;
 use crate::guessing::forget_failures;

@@ -1,10 +1,12 @@
 //! The live stream: each notification once and in order, whatever breaks.
 
+use bellwork_testkit::test_run::redis_url;
+use bellwork_testkit::{until, within};
 use rand::RngExt;
 use reqwest::Method;
 use sqlx::PgPool;
 
-use crate::application::{Application, eventually, redis_url, within};
+use crate::application::Application;
 use crate::events::{Events, progress};
 use crate::link::Link;
 
@@ -178,6 +180,6 @@ async fn a_client_that_goes_away_is_forgotten_at_once(database: PgPool) {
     let (events, _) = Events::greeted(&student, None).await;
     assert_eq!(streams().await, 1);
     drop(events);
-    eventually("the stream is gone", async || streams().await == 0).await;
+    until("the stream is gone", async || streams().await == 0).await;
     app.stop().await;
 }

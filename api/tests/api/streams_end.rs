@@ -1,11 +1,12 @@
 //! How streams end: by drain, by session, by number, and by not being read.
 
+use bellwork_testkit::{until, within};
 use serde_json::json;
 use sqlx::PgPool;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 
-use crate::application::{Application, Caller, eventually, within};
+use crate::application::{Application, Caller};
 use crate::events::Events;
 
 #[sqlx::test(migrator = "bellwork_shared::database::MIGRATIONS")]
@@ -17,7 +18,7 @@ async fn a_drain_ends_streams_with_a_retry_and_turns_new_ones_away(database: PgP
         open.push(Events::greeted(&student, None).await.0);
     }
     let meanwhile = async {
-        eventually("it is not ready", async || app.anybody().get("/api/health/ready").await.status == 503).await;
+        until("it is not ready", async || app.anybody().get("/api/health/ready").await.status == 503).await;
         assert_eq!(app.anybody().get("/api/health").await.body["status"], "draining");
         let mut late = Events::open(&other, None).await;
         assert!(late.end().await.is_some());
@@ -70,7 +71,7 @@ async fn a_client_that_does_not_read_is_cut_off_while_others_go_on(database: PgP
     let student = app.student().await;
     let mut slow = open_without_reading(&app, &student).await;
     let (mut quick, _) = Events::greeted(&student, None).await;
-    eventually("both are open", async || app.anybody().get("/api/health").await.body["streams"] == 2).await;
+    until("both are open", async || app.anybody().get("/api/health").await.body["streams"] == 2).await;
     let large = "x".repeat(64 * 1024);
     let mut seq = 0;
     while app.anybody().get("/api/health").await.body["streams"] == 2 {

@@ -1,6 +1,7 @@
 //! Abuse of votes: what is held back, what is not, and what operators do about it.
 
 use bellwork_shared::votes::review::{self, Recorded};
+use bellwork_testkit::until;
 use chrono::Utc;
 use futures_util::future::join_all;
 use reqwest::Method;
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 use sqlx::PgPool;
 use uuid::Uuid;
 
-use crate::application::{Answer, Application, Caller, eventually};
+use crate::application::{Answer, Application, Caller};
 use crate::models::{application, ranking};
 
 /// What every browser of a computer room says of itself.
@@ -172,7 +173,7 @@ async fn a_month_that_was_not_made_is_an_alarm(database: PgPool) {
                   select gen_random_uuid(), '2020-01-01', id, id, id, 'cast', 1 from gen_random_uuid() as id";
     sqlx::query(insert).execute(&app.database).await.unwrap();
     // A test beside this one may set the same gauge between its setting and its showing.
-    eventually("the alarm", async || alarm().await == 1.0).await;
+    until("the alarm", async || alarm().await == 1.0).await;
     sqlx::query("delete from vote_events").execute(&app.database).await.unwrap();
     app.stop().await;
 }

@@ -8,7 +8,7 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use anyhow::Context;
-use bellwork_tests::free_port;
+use bellwork_testkit::program::free_port;
 use bellwork_tests::installation::Api;
 use tokio::net::TcpStream;
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use bellwork_shared::ids::UserId;
 use bellwork_shared::sessions::{self, Lifetime};
 use bellwork_shared::tokens::Token;
+use bellwork_testkit::folder::Folder;
 use bellwork_tests::installation::Installation;
-use bellwork_tests::servers::Folder;
 use sqlx::PgPool;
 use uuid::Uuid;
 

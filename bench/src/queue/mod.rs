@@ -46,7 +46,7 @@ pub(crate) struct Arguments {
 
 /// Measures on the Redis of `REDIS_URL`.
 pub(crate) async fn measure(arguments: &Arguments) -> anyhow::Result<Report> {
-    let server = Server::connect(&bellwork_tests::servers::of_test_run("REDIS_URL")).await?;
+    let server = Server::connect(&bellwork_testkit::test_run::variable("REDIS_URL")).await?;
     let mut contestants = introduce(arguments).await;
     anyhow::ensure!(!contestants.is_empty(), "none of the peers can run");
     let size = Size { backlog: arguments.backlog, singles: arguments.singles, samples: arguments.samples };

@@ -48,6 +48,7 @@ impl Job for CheckLeaderboards {
 
 #[cfg(test)]
 mod tests {
+    use bellwork_testkit::within;
     use futures_util::StreamExt;
     use serde_json::json;
     use sqlx::PgPool;
@@ -85,7 +86,7 @@ mod tests {
         listener.subscribe(format!("{}:cache:forget", stage.prefix)).await.unwrap();
         assert_eq!(stage.perform(&CheckLeaderboards {}).await.unwrap().result(), &checked(4, 2));
         let mut told = listener.on_message();
-        let forgotten = tokio::time::timeout(Duration::from_secs(150), told.next()).await.expect("in time").unwrap();
+        let forgotten = within("it is told", told.next()).await.unwrap();
         let forgotten: String = forgotten.get_payload().unwrap();
         assert!(forgotten.ends_with(&cache::Scope::Board(test.id).to_string()), "{forgotten}");
         assert_eq!(stage.perform(&CheckLeaderboards {}).await.unwrap().result(), &checked(0, 0));

@@ -1,12 +1,9 @@
 //! For tests: a platform on the test's own database, a student who takes a test, and the way of a job from run to commit.
 
 pub(crate) mod chat_server;
-pub(crate) mod inbox;
 pub(crate) mod smtp_server;
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use bellwork_queue::Server;
 use bellwork_shared::answers::{Answer, Response};
@@ -18,6 +15,9 @@ use bellwork_shared::ids::{AttemptId, JobId, QuestionId, TestId, UserId};
 use bellwork_shared::ledger;
 use bellwork_shared::points::Points;
 use bellwork_shared::versions::Taken;
+use bellwork_testkit::folder::Folder;
+use bellwork_testkit::test_run::redis_url;
+use bellwork_testkit::until;
 use serde_json::{Value, json};
 use sqlx::{PgConnection, PgPool};
 use uuid::Uuid;
@@ -28,28 +28,6 @@ use crate::job::Job;
 use crate::mailer::Mailer;
 use crate::marker::Marker;
 use crate::recording::{Aftermath, Recording};
-
-/// A directory that goes with its owner.
-#[derive(Debug)]
-pub(crate) struct TemporaryDirectory(PathBuf);
-
-impl TemporaryDirectory {
-    pub(crate) fn new() -> Self {
-        let path = std::env::temp_dir().join(format!("bellwork-{}", Uuid::new_v4().simple()));
-        std::fs::create_dir(&path).unwrap();
-        Self(path)
-    }
-
-    pub(crate) fn path(&self) -> &Path {
-        &self.0
-    }
-}
-
-impl Drop for TemporaryDirectory {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_dir_all(&self.0);
-    }
-}
 
 /// An address where nobody listens, held so that nobody begins to.
 pub(crate) fn deserted_address() -> (tokio::net::TcpSocket, std::net::SocketAddr) {
@@ -63,17 +41,16 @@ pub(crate) fn deserted_address() -> (tokio::net::TcpSocket, std::net::SocketAddr
 pub(crate) struct Stage {
     pub(crate) platform: Platform,
     pub(crate) prefix: String,
-    pub(crate) mail: TemporaryDirectory,
+    pub(crate) mail: Folder,
 }
 
 pub(crate) fn redis() -> Server {
-    let url = std::env::var("TEST_REDIS_URL").expect("TEST_REDIS_URL is set: scripts/test does it");
-    url.parse().unwrap()
+    redis_url().parse().unwrap()
 }
 
 impl Stage {
     pub(crate) fn new(database: &PgPool, marker: Marker) -> Self {
-        let (mail, prefix) = (TemporaryDirectory::new(), format!("test-{}", Uuid::new_v4().simple()));
+        let (mail, prefix) = (Folder::new(), format!("test-{}", Uuid::new_v4().simple()));
         let from = "Bellwork <bellwork@school.test>".to_owned();
         let mailer = Mailer::new(&MailConfig { smtp_url: None, from, dir: mail.path().to_owned() }).unwrap();
         let platform = Platform {
@@ -143,19 +120,12 @@ impl Performed {
     }
 }
 
-/// What has not happened by then will not.
-const DEADLINE: Duration = Duration::from_secs(150);
-
 /// Returns once this many statements wait for the locks of others.
 pub(crate) async fn waiting(database: &PgPool, statements: i64) {
     let count = "select count(distinct pid) from pg_locks join pg_stat_activity using (pid)
                  where not granted and datname = current_database()";
-    let wait = async {
-        while sqlx::query_scalar::<_, i64>(count).fetch_one(database).await.unwrap() < statements {
-            tokio::task::yield_now().await;
-        }
-    };
-    tokio::time::timeout(DEADLINE, wait).await.expect("they wait in time");
+    until("they wait", async || sqlx::query_scalar::<_, i64>(count).fetch_one(database).await.unwrap() >= statements)
+        .await;
 }
 
 pub(crate) async fn register(conn: &mut PgConnection, name: &str) -> UserId {

@@ -1,8 +1,9 @@
 //! A queue of its own on the Redis of the test run.
 
 use std::sync::LazyLock;
-use std::time::Duration;
 
+use bellwork_testkit::DEADLINE;
+use bellwork_testkit::test_run::redis_url;
 use redis::FromRedisValue;
 use tokio::runtime::Runtime;
 use uuid::Uuid;
@@ -36,10 +37,8 @@ pub(crate) struct Ground {
 impl Ground {
     pub(crate) fn new() -> Self {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let url =
-            std::env::var("TEST_REDIS_URL").expect("TEST_REDIS_URL names a Redis for tests: scripts/test sets it");
-        let patience = Duration::from_secs(150);
-        Self { runtime, server: url.parse::<Server>().unwrap().with_timeouts(patience, patience) }
+        let server: Server = redis_url().parse().unwrap();
+        Self { runtime, server: server.with_timeouts(DEADLINE, DEADLINE) }
     }
 
     /// Runs one case on a queue of its own.

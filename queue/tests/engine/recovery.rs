@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use bellwork_queue::{DEATHS_ALLOWED, Marks, Upkeep, Verdict};
+use bellwork_testkit::test_run::redis_url;
 use tokio::sync::mpsc;
 
 use crate::support::{QUEUE, Trial, jobs, take, until, within};
@@ -72,7 +73,7 @@ fn jobs_of_a_live_busy_process_are_never_taken() {
     let (sent, mut deliveries) = mpsc::unbounded_channel();
     let blocked = busy.block_on(async {
         let trial = Trial { prefix: trial.prefix.clone(), ..Trial::new().await };
-        let server = crate::support::redis_url().parse().unwrap();
+        let server = redis_url().parse().unwrap();
         let engine = bellwork_queue::Engine::new(server, &trial.prefix);
         let trial = Trial { engine, ..trial };
         let sent = sent.clone();

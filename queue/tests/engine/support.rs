@@ -1,28 +1,20 @@
 //! A private prefix on the Redis of the test run, a worker around a closure, and waiting with a deadline.
 
 use std::future::Future;
+use std::panic::Location;
 use std::sync::Arc;
 use std::time::Duration;
 
 use apalis_core::worker::builder::WorkerBuilder;
 use apalis_core::worker::context::WorkerContext;
 use bellwork_queue::{Connection, Delivery, Engine, Handler, NewJob, Priority, Pushed, Server, Verdict, WorkerProcess};
-use redis::aio::MultiplexedConnection;
-use redis::{AsyncConnectionConfig, RedisResult};
+use bellwork_testkit::redis_server::PATIENCE;
+use bellwork_testkit::test_run::redis_url;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 pub(crate) const QUEUE: &str = "work";
-/// What has not happened by then will not.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(150);
-/// A server that is not frozen answers within this time.
-const PATIENCE: Duration = Duration::from_secs(20);
-
-pub(crate) fn redis_url() -> String {
-    let url = std::env::var("TEST_REDIS_URL").or_else(|_| std::env::var("REDIS_URL"));
-    url.expect("TEST_REDIS_URL names a Redis for tests; scripts/test starts one")
-}
 
 /// An engine of its own: nobody else has its prefix.
 pub(crate) struct Trial {
@@ -132,14 +124,6 @@ impl Working {
     }
 }
 
-/// A connection that waits for its answers: half a second, the client's own patience, is not enough while the machine is
-/// busy.
-pub(crate) async fn connect(url: &str) -> RedisResult<MultiplexedConnection> {
-    let patience =
-        AsyncConnectionConfig::new().set_connection_timeout(Some(PATIENCE)).set_response_timeout(Some(PATIENCE));
-    redis::Client::open(url)?.get_multiplexed_async_connection_with_config(&patience).await
-}
-
 pub(crate) fn job(priority: Priority) -> NewJob {
     NewJob { priority, ..NewJob::new(Uuid::now_v7(), "payload") }
 }
@@ -153,19 +137,18 @@ pub(crate) fn due_in(delay: Duration) -> Option<i64> {
     Some(i64::try_from(due.as_millis()).unwrap())
 }
 
-/// The result, or a failed test.
-pub(crate) async fn within<T>(future: impl Future<Output = T>) -> T {
-    tokio::time::timeout(DEADLINE, future).await.expect("it did not happen in time")
+/// The result, or a failed test that names the place.
+#[track_caller]
+pub(crate) fn within<T>(future: impl Future<Output = T>) -> impl Future<Output = T> {
+    let place = Location::caller();
+    async move { bellwork_testkit::within(&place.to_string(), future).await }
 }
 
-/// Looks until `condition` holds.
-pub(crate) async fn until<Fut: Future<Output = bool>>(condition: impl Fn() -> Fut) {
-    within(async {
-        while !condition().await {
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-    })
-    .await;
+/// Looks until `condition` holds, or the test has failed, which names the place.
+#[track_caller]
+pub(crate) fn until(condition: impl AsyncFnMut() -> bool) -> impl Future<Output = ()> {
+    let place = Location::caller();
+    async move { bellwork_testkit::until(&place.to_string(), condition).await }
 }
 
 pub(crate) async fn take<T>(receiver: &mut mpsc::UnboundedReceiver<T>, count: usize) -> Vec<T> {

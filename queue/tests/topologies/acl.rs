@@ -1,10 +1,11 @@
 //! A user of Redis who may do what the engine needs, and nothing else.
 
 use bellwork_queue::{Engine, Pushed, Server, Trouble};
+use bellwork_testkit::DEADLINE;
+use bellwork_testkit::redis_server::{PATIENCE, RedisServer, connect};
 
 use crate::life::whole_life;
-use crate::servers::Redis;
-use crate::support::{DEADLINE, QUEUE, Trial, connect, jobs, until, within};
+use crate::support::{QUEUE, Trial, jobs, until, within};
 
 const README: &str = include_str!("../../README.md");
 
@@ -18,7 +19,7 @@ pub(crate) fn rule(name: &str, prefix: &str, more: &[&str]) -> String {
 
 #[tokio::test]
 async fn the_rule_in_the_readme_is_enough() {
-    let redis = Redis::start(&[]).await;
+    let redis = RedisServer::start(&[]).await;
     let _: String = redis.ask(&rule("worker", "test-", &[])).await.unwrap();
     let _: String = redis.ask("ACL SETUSER default off").await.unwrap();
     let url = format!("redis://worker:secret@127.0.0.1:{}", redis.port);
@@ -28,7 +29,7 @@ async fn the_rule_in_the_readme_is_enough() {
 
 #[tokio::test]
 async fn a_queue_outside_of_the_rule_is_refused() {
-    let redis = Redis::start(&[]).await;
+    let redis = RedisServer::start(&[]).await;
     let _: String = redis.ask(&rule("worker", "own:", &[])).await.unwrap();
     let push = async |prefix: &str| {
         let server = format!("redis://worker:secret@127.0.0.1:{}", redis.port).parse().unwrap();
@@ -38,7 +39,7 @@ async fn a_queue_outside_of_the_rule_is_refused() {
     let error = push("foreign").await.unwrap_err();
     assert_eq!((error.trouble(), error.is_transient()), (Some(Trouble::Forbidden), false), "{error}");
     assert!(error.to_string().contains("README"), "{error}");
-    let mut worker = connect(&format!("redis://worker:secret@127.0.0.1:{}", redis.port)).await.unwrap();
+    let mut worker = connect(&format!("redis://worker:secret@127.0.0.1:{}", redis.port), PATIENCE).await.unwrap();
     for words in
         [["FLUSHALL", "SYNC"], ["KEYS", "*"], ["CONFIG", "RESETSTAT"], ["GET", "key"], ["SORT", "{own:work}:dead"]]
     {
@@ -49,7 +50,7 @@ async fn a_queue_outside_of_the_rule_is_refused() {
 
 #[tokio::test]
 async fn a_wrong_password_is_told_at_once_and_a_corrected_one_needs_no_restart() {
-    let redis = Redis::start(&[]).await;
+    let redis = RedisServer::start(&[]).await;
     let _: String = redis.ask("CONFIG SET requirepass right").await.unwrap();
     for login in ["", ":wrong@", "nobody:right@"] {
         for protocol in ["resp2", "resp3"] {
@@ -64,7 +65,7 @@ async fn a_wrong_password_is_told_at_once_and_a_corrected_one_needs_no_restart()
     let server = format!("redis://:late@127.0.0.1:{}", redis.port).parse().unwrap();
     let producer = Engine::new(server, "test").producer();
     producer.push(QUEUE, jobs(1)).await.unwrap_err();
-    let mut right = connect(&format!("redis://:right@127.0.0.1:{}", redis.port)).await.unwrap();
+    let mut right = connect(&format!("redis://:right@127.0.0.1:{}", redis.port), PATIENCE).await.unwrap();
     let change = redis::cmd("CONFIG").arg(&["SET", "requirepass", "late"]).query_async::<()>(&mut right).await;
     change.unwrap();
     until(async || producer.push(QUEUE, jobs(1)).await.is_ok()).await;

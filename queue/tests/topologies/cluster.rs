@@ -1,12 +1,12 @@
 //! Redis Cluster.
 
 use bellwork_queue::{Counts, Engine, Pushed, Server, Trouble};
+use bellwork_testkit::program::Signal;
 use redis::RedisResult;
 
 use crate::deployments::{Cluster, MASTERS, PATIENT, QUICK};
 use crate::failover::Load;
 use crate::life::whole_life;
-use crate::servers::Signal;
 use crate::support::{QUEUE, Trial, jobs, take, until};
 
 #[tokio::test]

@@ -1,8 +1,11 @@
 //! Several servers that belong together: with sentinels, and as a cluster.
 
+use bellwork_testkit::folder::Folder;
+use bellwork_testkit::program::free_port;
+use bellwork_testkit::redis_server::RedisServer;
 use redis::RedisResult;
 
-use crate::servers::{Folder, Redis, free_port, replicated};
+use crate::replication::{is_linked, replicated};
 use crate::support::{until, within};
 
 /// How soon a silent server is taken for dead, in ms: soon, where one is to die …
@@ -14,15 +17,15 @@ pub(crate) const MASTERS: usize = 3;
 
 /// A master, its replica, and three sentinels that know them and each other.
 pub(crate) struct Sentinels {
-    pub(crate) servers: [Redis; 2],
-    sentinels: Vec<Redis>,
+    pub(crate) servers: [RedisServer; 2],
+    sentinels: Vec<RedisServer>,
 }
 
 impl Sentinels {
     pub(crate) async fn start(silence: &str) -> Self {
         let servers = replicated().await;
         let port = servers[0].port.to_string();
-        let sentinels: Vec<Redis> = (0..3).map(|_| Self::sentinel(&port, silence)).collect();
+        let sentinels: Vec<RedisServer> = (0..3).map(|_| Self::sentinel(&port, silence)).collect();
         for sentinel in &sentinels {
             let agreed = async || {
                 let known: RedisResult<std::collections::HashMap<String, String>> =
@@ -34,7 +37,7 @@ impl Sentinels {
         Self { servers, sentinels }
     }
 
-    fn sentinel(master_port: &str, silence: &str) -> Redis {
+    fn sentinel(master_port: &str, silence: &str) -> RedisServer {
         let folder = Folder::new();
         let lines = [
             &format!("sentinel monitor main 127.0.0.1 {master_port} 2"),
@@ -42,7 +45,7 @@ impl Sentinels {
             "sentinel failover-timeout main 4000",
         ];
         let file = folder.file("sentinel.conf", &lines.join("\n"));
-        Redis::launch(folder, &[&file, "--sentinel"])
+        RedisServer::launch(folder, &[&file, "--sentinel"])
     }
 
     pub(crate) fn url(&self) -> String {
@@ -53,7 +56,7 @@ impl Sentinels {
 
 /// A cluster of masters with consecutive slots, each with as many replicas.
 pub(crate) struct Cluster {
-    pub(crate) nodes: Vec<Redis>,
+    pub(crate) nodes: Vec<RedisServer>,
     bus_ports: Vec<u16>,
 }
 
@@ -66,9 +69,12 @@ impl Cluster {
             let mut arguments = vec!["--cluster-enabled", "yes", "--cluster-node-timeout", silence];
             arguments.extend(["--cluster-port", &bus, "--repl-diskless-sync-delay", "0", "--appendonly", "yes"]);
             arguments.extend(options);
-            Redis::launch(Folder::new(), &arguments)
+            RedisServer::launch(Folder::new(), &arguments)
         });
-        let cluster = Self { nodes: nodes.collect(), bus_ports };
+        let mut cluster = Self { nodes: nodes.collect(), bus_ports };
+        for node in &mut cluster.nodes {
+            node.ready().await;
+        }
         cluster.introduce().await;
         cluster.share_out(replicas_each).await;
         cluster
@@ -76,7 +82,6 @@ impl Cluster {
 
     async fn introduce(&self) {
         for (index, node) in self.nodes.iter().enumerate() {
-            node.ready().await;
             let _: String = node.ask(&format!("CLUSTER SET-CONFIG-EPOCH {}", index + 1)).await.unwrap();
             let (first, bus) = (&self.nodes[0], self.bus_ports[0]);
             let _: String = node.ask(&format!("CLUSTER MEET 127.0.0.1 {} {bus}", first.port)).await.unwrap();
@@ -106,7 +111,7 @@ impl Cluster {
             .await;
         }
         for replica in &self.nodes[MASTERS..] {
-            replica.is_linked().await;
+            is_linked(replica).await;
         }
     }
 

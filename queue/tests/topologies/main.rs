@@ -11,9 +11,9 @@ mod failover;
 mod life;
 mod outages;
 mod refusals;
+mod replication;
 mod resp3;
 mod sentinel;
-mod servers;
 mod shards;
 #[allow(dead_code, reason = "shared with the tests of the engine")]
 #[path = "../engine/support.rs"]

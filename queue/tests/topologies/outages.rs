@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use bellwork_queue::{Engine, Error, Producer, Pushed, Server, Trouble};
+use bellwork_testkit::DEADLINE;
+use bellwork_testkit::program::Signal;
+use bellwork_testkit::redis_server::RedisServer;
 use tokio::task::JoinHandle;
 
-use crate::servers::{Redis, Signal};
-use crate::support::{DEADLINE, QUEUE, Trial, jobs, take, until, within};
+use crate::support::{QUEUE, Trial, jobs, take, until, within};
 
 const CONNECT: Duration = Duration::from_millis(500);
 const RESPONSE: Duration = Duration::from_secs(1);
@@ -45,7 +47,7 @@ async fn is_over(producer: &Producer) {
 
 #[tokio::test]
 async fn workers_wait_while_redis_loads() {
-    let mut redis = Redis::start(&[]).await;
+    let mut redis = RedisServer::start(&[]).await;
     let trial = Trial::on(&redis.url()).await;
     let (working, mut done) = trial.collect(4).await;
     let fill = "for i = 1, 1000 do redis.call('SET', 'filler:' .. i, i) end";
@@ -62,7 +64,7 @@ async fn workers_wait_while_redis_loads() {
 
 #[tokio::test]
 async fn workers_go_on_when_a_full_redis_has_room_again() {
-    let redis = Redis::start(&["--maxmemory-policy", "noeviction"]).await;
+    let redis = RedisServer::start(&["--maxmemory-policy", "noeviction"]).await;
     let trial = Trial::on(&redis.url()).await;
     let (working, mut done) = trial.collect(4).await;
     let producer = trial.engine.producer();
@@ -76,7 +78,7 @@ async fn workers_go_on_when_a_full_redis_has_room_again() {
 
 #[tokio::test]
 async fn writes_wait_for_replicas_that_are_missing() {
-    let redis = Redis::start(&["--min-replicas-to-write", "1"]).await;
+    let redis = RedisServer::start(&["--min-replicas-to-write", "1"]).await;
     let producer = producer(&redis.url());
     is_told(&producer, Trouble::NoReplicas).await;
     let _: String = redis.ask("CONFIG SET min-replicas-to-write 0").await.unwrap();
@@ -85,7 +87,7 @@ async fn writes_wait_for_replicas_that_are_missing() {
 
 #[tokio::test]
 async fn a_server_that_hangs_is_given_up_in_time_and_found_again() {
-    let redis = Redis::start(&[]).await;
+    let redis = RedisServer::start(&[]).await;
     let trial = Trial::on(&redis.url()).await;
     let (working, mut done) = trial.collect(4).await;
     let (producer, patient) = (producer(&redis.url()), producer_with(&redis.url(), DEADLINE, DEADLINE));
@@ -131,7 +133,7 @@ async fn a_peer_that_never_answers_is_given_up_in_time() {
 /// At most so many connections at a time: whoever comes later is sent away.
 #[tokio::test]
 async fn a_server_with_too_many_clients_is_found_again() {
-    let redis = Redis::start(&[]).await;
+    let redis = RedisServer::start(&[]).await;
     let mut only = redis.connect().await.unwrap();
     let _: String = redis::cmd("CONFIG").arg(&["SET", "maxclients", "1"]).query_async(&mut only).await.unwrap();
     let producer = producer(&redis.url());

@@ -5,10 +5,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use bellwork_queue::{DEAD_AFTER, Upkeep, Verdict};
+use bellwork_testkit::redis_server::RedisServer;
 use redis::aio::MultiplexedConnection;
 use tokio::sync::{Semaphore, mpsc};
 
-use crate::servers::Redis;
 use crate::support::{QUEUE, Trial, jobs, take, until};
 
 /// Longer than the silence of a dead process.
@@ -18,7 +18,7 @@ const WATCH: Duration = Duration::from_secs(5);
 
 /// Three jobs run on while Redis refuses writes for a long time, and upkeep looks for the dead all along.
 async fn nothing_is_taken_while(refuse: &str, allow: &str) {
-    let redis = Redis::start(&["--maxmemory-policy", "noeviction"]).await;
+    let redis = RedisServer::start(&["--maxmemory-policy", "noeviction"]).await;
     let trial = Trial::on(&redis.url()).await;
     let (begun, mut running) = mpsc::unbounded_channel();
     let go = Arc::new(Semaphore::new(0));
@@ -66,7 +66,7 @@ async fn jobs_of_the_living_stay_theirs_while_redis_is_full() {
 
 #[tokio::test]
 async fn a_full_redis_is_worked_off() {
-    let redis = Redis::start(&["--maxmemory-policy", "noeviction"]).await;
+    let redis = RedisServer::start(&["--maxmemory-policy", "noeviction"]).await;
     let trial = Trial::on(&redis.url()).await;
     trial.push(jobs(500)).await;
     let _: String = redis.ask("CONFIG SET maxmemory 1").await.unwrap();
@@ -94,7 +94,7 @@ async fn refused_calls(held: &mut MultiplexedConnection) -> u64 {
 /// The password changes while jobs end, and is mended after a while.
 #[tokio::test]
 async fn what_ended_while_the_password_was_wrong_does_not_run_again() {
-    let redis = Redis::start(&[]).await;
+    let redis = RedisServer::start(&[]).await;
     let trial = Trial::on(&redis.url()).await;
     let (runs, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(Semaphore::new(0)));
     let (ran, gate) = (Arc::clone(&runs), Arc::clone(&go));

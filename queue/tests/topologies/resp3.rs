@@ -1,14 +1,15 @@
 //! The third version of Redis's protocol.
 
+use bellwork_testkit::redis_server::RedisServer;
+
 use crate::acl::rule;
 use crate::deployments::{Cluster, PATIENT};
 use crate::life::ordinary_life;
-use crate::servers::Redis;
 use crate::support::Trial;
 
 #[tokio::test]
 async fn the_engine_works_over_resp3() {
-    let redis = Redis::start(&[]).await;
+    let redis = RedisServer::start(&[]).await;
     ordinary_life(&Trial::on(&format!("{}?protocol=resp3", redis.url())).await).await;
 }
 

@@ -1,12 +1,13 @@
 //! The master that sentinels name.
 
 use bellwork_queue::{Engine, Pushed, Trouble};
+use bellwork_testkit::program::Signal;
 
 use crate::acl::rule;
 use crate::deployments::{PATIENT, QUICK, Sentinels};
 use crate::failover::Load;
 use crate::life::ordinary_life;
-use crate::servers::{Signal, replicated};
+use crate::replication::replicated;
 use crate::support::{QUEUE, Trial, jobs, until};
 
 #[tokio::test]

@@ -6,12 +6,13 @@ use std::time::Duration;
 use apalis_core::worker::builder::WorkerBuilder;
 use apalis_core::worker::context::WorkerContext;
 use bellwork_queue::{Delivery, Engine, Handler, Server, Upkeep, Verdict, WorkerProcess};
+use bellwork_testkit::DEADLINE;
+use bellwork_testkit::program::Signal;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use crate::deployments::Cluster;
-use crate::servers::Signal;
-use crate::support::{DEADLINE, QUEUE, jobs, until, within};
+use crate::support::{QUEUE, jobs, until, within};
 
 const PARTITIONS: u32 = 6;
 const JOBS: usize = 60;

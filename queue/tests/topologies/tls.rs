@@ -1,11 +1,14 @@
 //! TLS, with an authority of the operator's own.
 
 use bellwork_queue::{Engine, Server, Trouble};
+use bellwork_testkit::DEADLINE;
+use bellwork_testkit::folder::Folder;
+use bellwork_testkit::program::free_port;
+use bellwork_testkit::redis_server::RedisServer;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 use crate::life::ordinary_life;
-use crate::servers::{Folder, Redis, free_port};
-use crate::support::{DEADLINE, QUEUE, Trial, jobs, until, within};
+use crate::support::{QUEUE, Trial, jobs, until, within};
 
 /// An authority, and certificates by it.
 struct Authority {
@@ -36,13 +39,13 @@ impl Authority {
     }
 
     /// A server that speaks TLS on the port it returns, and an ordinary one beside it.
-    async fn server(&self, clients: &str, options: &[&str]) -> (Redis, u16) {
+    async fn server(&self, clients: &str, options: &[&str]) -> (RedisServer, u16) {
         let ((certificate, key), port) = (self.certify("localhost"), free_port());
         let port_text = port.to_string();
         let mut tls = vec!["--tls-port", &port_text, "--tls-auth-clients", clients, "--tls-ca-cert-file", &self.ca];
         tls.extend(["--tls-cert-file", &certificate, "--tls-key-file", &key]);
         tls.extend(options);
-        (Redis::start(&tls).await, port)
+        (RedisServer::start(&tls).await, port)
     }
 }
 

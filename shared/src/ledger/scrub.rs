@@ -55,6 +55,7 @@ pub async fn empty_payload(conn: &mut PgConnection, job: JobId) -> sqlx::Result<
 
 #[cfg(test)]
 mod tests {
+    use bellwork_testkit::within;
     use chrono::Utc;
     use serde_json::json;
     use sqlx::PgPool;
@@ -62,7 +63,6 @@ mod tests {
     use super::super::{NewJob, close_dead_with, close_done, insert};
     use super::*;
     use crate::ids::UserId;
-    use crate::rehearsal::within;
 
     fn job(parent: Option<JobId>) -> NewJob {
         let submitter = UserId::new();

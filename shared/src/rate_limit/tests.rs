@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use bellwork_testkit::{test_run, within};
 use futures_util::FutureExt;
 use futures_util::future::join_all;
 use redis::aio::{ConnectionLike, MultiplexedConnection};
@@ -14,7 +15,6 @@ use super::{Limiter, Subject, Verdict};
 use crate::config::Variables;
 use crate::config::limits::LimitsConfig;
 use crate::ids::UserId;
-use crate::rehearsal::{patient_redis, within};
 
 /// With one database of keys, and enough patience that a busy machine changes nothing.
 async fn processes<const N: usize>(limits: &str) -> [Limiter<MultiplexedConnection>; N] {
@@ -22,7 +22,7 @@ async fn processes<const N: usize>(limits: &str) -> [Limiter<MultiplexedConnecti
     let prefix = format!("test-{}", Uuid::now_v7());
     let mut limiters = Vec::new();
     for _ in 0..N {
-        let connection = patient_redis().await;
+        let connection = test_run::redis().await;
         limiters.push(Limiter::start(connection, &prefix, LimitsConfig::read(&variables).unwrap()));
     }
     limiters.try_into().unwrap_or_else(|_| unreachable!("there are as many as were asked for"))

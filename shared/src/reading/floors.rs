@@ -101,14 +101,14 @@ impl<C: ConnectionLike + Clone> Floors<C> {
 
 #[cfg(test)]
 mod tests {
+    use bellwork_testkit::test_run;
     use redis::aio::MultiplexedConnection;
     use uuid::Uuid;
 
     use super::*;
-    use crate::rehearsal::patient_redis;
 
     async fn processes() -> [Floors<MultiplexedConnection>; 3] {
-        let redis = patient_redis().await;
+        let redis = test_run::redis().await;
         let prefix = format!("test-{}", Uuid::now_v7());
         [(); 3].map(|()| Floors::new(redis.clone(), &prefix))
     }

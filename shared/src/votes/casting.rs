@@ -98,6 +98,7 @@ pub(super) fn names(reasons: &[Reason]) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use bellwork_testkit::within;
     use futures_util::future::join_all;
     use sqlx::PgPool;
     use sqlx::postgres::{PgConnectOptions, PgPoolOptions};
@@ -107,7 +108,6 @@ mod tests {
     use super::*;
     use crate::personal_data::erasure::{Erased, erase};
     use crate::ranking::Period;
-    use crate::rehearsal::within;
 
     /// The ranking's first model, as `user` sees it: up, down, own vote.
     async fn seen(database: &PgPool, user: UserId) -> (i64, i64, Ballot) {

@@ -130,6 +130,7 @@ fn show(test: &TestFile, outcome: &str, reading: &Reading, screen: &mut Screen) 
 
 #[cfg(test)]
 mod tests {
+    use bellwork_testkit::folder::Folder;
     use sqlx::PgPool;
 
     use super::*;
@@ -145,15 +146,11 @@ mod tests {
 
     /// Reads a file of this name and content.
     fn read(name: &str, text: &str, allow_loss: bool) -> anyhow::Result<(Reading, TestFile)> {
-        let folder = std::env::temp_dir().join(format!("bellwork-import-{}", uuid::Uuid::now_v7()));
-        std::fs::create_dir(&folder).unwrap();
-        let file = folder.join(name);
-        std::fs::write(&file, text).unwrap();
+        let folder = Folder::new();
+        let file = folder.file(name, text).into();
         let (format, title, subject) = (None, None, None);
         let command = Import { file, format, title, subject, replace: false, allow_loss, dry_run: false };
-        let read = command.read(&mut silent());
-        std::fs::remove_dir_all(&folder).unwrap();
-        read
+        command.read(&mut silent())
     }
 
     #[test]

@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::content::bounds::{MAX_CHOICES, MAX_QUESTIONS};
+use crate::formats::names::choice_id;
+use crate::practice_tests::{Choice, ChoicesKey};
 
 fn csv(file: &str) -> Reading {
     read_as(find("csv").unwrap(), file.as_bytes())

@@ -1,11 +1,12 @@
 //! An SMTP server that is not our code: aiosmtpd, which files what it takes in a Maildir.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::Command;
 
-use crate::program::Program;
-use crate::servers::Folder;
-use crate::{eventually, free_port};
+use crate::eventually;
+use crate::folder::Folder;
+use crate::program::{Program, free_port};
 
 /// A running server.
 #[derive(Debug)]
@@ -22,17 +23,21 @@ impl MailServer {
         let mut server = Command::new("/usr/bin/python3");
         server.args(["-m", "aiosmtpd", "-n", "-l", &format!("127.0.0.1:{port}")]);
         server.args(["-c", "aiosmtpd.handlers.Mailbox"]).arg(folder.path().join("mail"));
-        let program = Program::start("aiosmtpd", server, &folder.path().join("log"));
-        let server = Self { _program: program, port, folder };
-        eventually("the SMTP server listens", async || tokio::net::TcpStream::connect(("127.0.0.1", port)).await.ok())
-            .await;
-        server
+        let mut program = Program::start("aiosmtpd", server, &folder.path().join("log"));
+        program.listens(port).await;
+        Self { _program: program, port, folder }
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
     }
 
     /// Its address, for `SMTP_URL`.
     #[must_use]
     pub fn url(&self) -> String {
-        format!("smtp://127.0.0.1:{}", self.port)
+        format!("smtp://{}", self.address())
     }
 
     /// Everything delivered so far.

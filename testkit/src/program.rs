@@ -1,11 +1,18 @@
-//! A program of this project, or a server, as a process of its own.
+//! A program or a server, as a process of its own.
 
 use std::fs::File;
+use std::net::{Ipv4Addr, TcpListener};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::DEADLINE;
+use tokio::net::TcpStream;
+use uuid::Uuid;
+
+use crate::{DEADLINE, until};
 
 /// A running process; killed when it is dropped.
 #[derive(Debug)]
@@ -83,6 +90,20 @@ impl Program {
         }
     }
 
+    /// Waits until it listens on `port`.
+    ///
+    /// # Panics
+    /// If it ends instead.
+    pub async fn listens(&mut self, port: u16) {
+        let what = format!("{} listens", self.name);
+        until(&what, async || {
+            let somebody = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await;
+            assert!(self.runs(), "{} has ended: {}", self.name, self.log());
+            somebody.is_ok()
+        })
+        .await;
+    }
+
     /// Whether it runs.
     #[must_use]
     pub fn runs(&mut self) -> bool {
@@ -114,16 +135,18 @@ impl Drop for Program {
     }
 }
 
-/// The folder of this build's programs.
-///
-/// # Panics
-/// If this is not a build of cargo.
+/// The ports that tests take: below the range from which the system takes those of outgoing connections.
+const PORTS: Range<u16> = 20_000..32_000;
+
+/// A port that was free a moment ago, and was not given to this process among many before. Each process begins elsewhere.
 #[must_use]
-pub fn programs() -> PathBuf {
-    if let Some(folder) = std::env::var_os("BELLWORK_BIN_DIR") {
-        return folder.into();
+pub fn free_port() -> u16 {
+    static NEXT: LazyLock<AtomicU16> = LazyLock::new(|| AtomicU16::new(Uuid::new_v4().as_fields().1));
+    let count = PORTS.end - PORTS.start;
+    loop {
+        let port = PORTS.start + NEXT.fetch_add(1, Ordering::Relaxed) % count;
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
     }
-    let own = std::env::current_exe().expect("a process knows its program");
-    let folder = own.parent().and_then(Path::parent).expect("tests lie in target/<profile>/deps");
-    folder.to_owned()
 }
